@@ -542,6 +542,8 @@ def report() -> str:
         "seventh": _today("seventh_blind"),
         "eighth": _today("eighth_blind"),
         "eighth_held": _of_score(score("eighth_blind", of_half="B")),
+        "ninth": _today("ninth_blind"),
+        "ninth_held": _of_score(score("ninth_blind", of_half="B")),
         "time_outs_told": _of_score(score_time_outs("time_outs_blind")),
         "second_time_outs_told": _of_score(score_time_outs("second_time_outs_blind")),
         "fourth_time_outs_told": _of_score(score_time_outs("fourth_time_outs_blind")),

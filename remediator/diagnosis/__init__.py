@@ -36,6 +36,7 @@ from remediator.diagnosis.weighted_evidence import WeightedEvidence
 from remediator.diagnosis.weights import weight_of
 from remediator.diagnosis.word_evidence import (
     below_words,
+    evidence_of_answer,
     evidence_of_ending,
     evidence_of_message,
 )
@@ -86,8 +87,10 @@ def diagnose(
         not ranked or case.job.is_stand_in or _rests_on_texts(facts.reading, signs, ranked[0].cause)
     )
     if alone is None and of_texts and not _ran_out_of_time(case.job, facts.reading):
-        by_words = evidence_of_message(case.job, ranked, case.log_lines) or evidence_of_ending(
-            case.job, ranked, signs, case.log_lines
+        by_words = (
+            evidence_of_message(case.job, ranked, case.log_lines)
+            or evidence_of_ending(case.job, ranked, signs, case.log_lines)
+            or evidence_of_answer(case.job, ranked, signs, facts.reading)
         )
     if by_words is not None:
         heard = [*below_words(signs, by_words.cause), by_words]

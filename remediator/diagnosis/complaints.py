@@ -26,7 +26,6 @@ _SLIGHT, _PLAIN, _STRONG, _SURE = 1.0, 2.0, 3.0, 4.0  # points of a cue; chosen
 _LEAST = _SLIGHT  # points that say anything
 _LEAST_OF_EXCEPTION = _STRONG  # points: an exception's default is the code that raised it
 
-
 _INPUT, _SETTING, _LOGIC = Cause.BAD_INPUT, Cause.INVALID_CONFIG, Cause.USER_CODE_ERROR
 
 # Folders where data lies, and names of files that hold none.
@@ -69,10 +68,16 @@ _SETTING_WORDS = Linear(
     r"\b(?:options?|flags?|arguments?|parameters?|keywords?|sub-?commands?|verbs?|plug-?ins?|extensions?|handlers?|drivers?|credentials?|certificates?|keys?)\b",
     needs="option flag argument parameter keyword command verb plug extension handler driver credential certificate key",
 )
-# Of each cue the cause, the points that it adds once for a text, and its words. Tuples: a class costs a cold start.
+# A value that is not of its feature's type, with where it stands, as libraries of models tell it.
+_VALUE = Linear(
+    r"\bbad value for \w{0,20}(?:feature|column|field)|\b(?:cannot|can't|could not|unable to|failed to) (?:convert|parse|cast) ['\"][^'\"]{1,60}['\"] (?:to|as|into) (?:an? )?(?:float|int|double|number|numeric|integer)\w*\b",
+    needs="value convert parse cast",
+)
+# Of each cue the cause, its points, once for a text, and its words. Tuples: a class costs a cold start.
 _CUES: tuple[tuple[Cause, float, Linear], ...] = (
     # --- what a file holds ----------------------------------------------------------------------------
     (_INPUT, _SLIGHT, _CONTENT_WORDS),
+    (_INPUT, _SURE, _VALUE),
     (
         _INPUT,
         _STRONG,
@@ -489,7 +494,7 @@ _OTHERS = Linear(
     r"\b(?:gpus?|cuda|nvidia|nvml|rocm|opencl|tpus?|accelerators?|devices?|nccl|xla|connections?|sockets?|peer|timeout|timed out|refused|permission|denied|unauthorized|forbidden|out of memory|no space)\b"
     r"|cuda|\bincompatib\w*"
 )
-_SPEAKS = (_CONTENT_WORDS, _SETTING_WORDS, _DATA)
+_SPEAKS = (_CONTENT_WORDS, _SETTING_WORDS, _DATA, _VALUE)
 _SETTINGS_FORMAT = Linear(r"toml|ya?ml|(?:^|[ ._/])ini\b|configparser|dotenv|\bhcl\b")
 _LEAST_OF_LIBRARY = _SURE  # points: what a library raises below a call that names no reader
 _LEAST_OF_OWN = 5.0  # points: what the user's own code raises; chosen

@@ -322,6 +322,24 @@ def host_in_fields(fields: Mapping[str, object]) -> str:
     return named.rpartition("://")[2].partition("/")[0][:_HOST_LENGTH]
 
 
+def asks_in_fields(fields: Mapping[str, object]) -> bool:
+    """Whether a structured line tells of a call to somebody else: whom it asked, and the status that it got."""
+    asked = any(
+        _ASKED_FIELD.match(name) and isinstance(one, str) and one for name, one in fields.items()
+    )
+    return asked and any(_STATUS_FIELD.match(name) for name in fields)
+
+
+# Fields in which programs name what they call; a request that they were asked stands in others (`path`, `url`, `route`).
+_ASKED_FIELD = late_pattern(
+    r"(?:call(?:ed)?|target|outgoing|upstream|dependency|remote|peer|downstream)(?:[._]?(?:url|path|service|name|host))?$",
+    re.IGNORECASE,
+)
+_STATUS_FIELD = late_pattern(
+    r"(?:http[._]?)?(?:response[._]?)?status(?:[._]?code)?$", re.IGNORECASE
+)
+
+
 def name_in_fields(fields: Mapping[str, object]) -> tuple[str, bool]:
     """What a structured line calls the section that it is about, empty where it says nothing of it; and whether that is
     a section's own name, not an event's or a logger's.

@@ -99,7 +99,7 @@ _OWN_SOURCE = Linear(
     r"|\bscript line \d+\b|\bline \d+ of (?:the )?script\b"
     r"|\bis not of type\b|\bcannot (?:unify|be applied|coerce)|\btype (?:constructor|error)"
     r"|\bbad ?(?:argument|arith|match|arity|_cast|alloc)|\bstack overflow"
-    r"|\bassert(?:ion)?\b[^.]{0,60}\bfail|\bpattern[- ]match|\bnon-?exhaustive|\bredefin|\bredeclar"
+    r"|\bassert(?:ion)?\b[^.]{0,60}\bfail|\bassertion [`'].{1,300}' failed|\bpattern[- ]match|\bnon-?exhaustive|\bredefin|\bredeclar"
     r"|\balready (?:defined|declared)|\bmultiple definition|\bnot found: (?:value|type|object)"
     r"|(?:^|[\s,(])[1-9]\d* (?:failing|failures?|tests? failed|failed, \d+ (?:passed|succeeded))\b|\bpassed, [1-9]\d* failed\b|\([1-9]\d* failed\b|\bsteps? failed|\btests? fail|\bfailed (?:\d+ )?tests?\b|^not ok \d"
 )

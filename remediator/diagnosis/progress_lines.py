@@ -25,9 +25,10 @@ _LONE_ZERO = late_pattern(r"(?<!\d)0(?![\d.,]*\d)")
 _LOUD = late_pattern(
     r"^\W{0,3}(?:[\w:.,+/-]+\s+){0,3}?\W?(?:WARN|WARNING|ERROR|CRITICAL|FATAL|[EWF]\d{4}|[EW])\b"
 )
-# `WARNING:root:…`, `Warning message:`, `a.c:3: warning: …`, `a.py:3: UserWarning: …`, glog's `W1129 …`, `level=warn`.
+# `WARNING:root:…`, `Warning message:`, `a.c:3: warning: …`, `a.py:3: UserWarning: …`, glog's `W1129 …`, Tornado's
+# `[W 261129 …]`, `level=warn`.
 _WARNS = late_pattern(
-    r"\W{0,4}(?:[\w.-]+(?: - |\W{1,3})){0,2}(?:WARN|WARNING)\b|\W{0,4}[Ww]arning(?: messages?)?(?: \(\w+\))?:|\S+: (?:[Ww]arning|\w{1,40}Warning):|\W?W\d{4} "
+    r"\W{0,4}(?:[\w.-]+(?: - |\W{1,3})){0,2}(?:WARN|WARNING)\b|\W{0,4}[Ww]arning(?: messages?)?(?: \(\w+\))?:|\S+: (?:[Ww]arning|\w{1,40}Warning):|\W?W\d{4} |\[W \d{6} "
 )
 _STAMP = late_pattern(r"^\W{0,3}(?:\d{2,4}[-/]\d\d[-/]\d\d[T ]*)?(?:\d{1,2}:\d\d:\d\d[.,\d]*)?")
 

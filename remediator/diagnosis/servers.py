@@ -52,6 +52,28 @@ _TROUBLE = Linear(
 )
 
 
+# A parent's or a proxy's word that the process which had a request was gone before it answered, and what says why.
+_GONE = Linear(
+    r"\bresponse headers received from daemon process\b|\bpremature end of script headers\b|\bupstream prematurely closed connection while reading response header\b",
+    needs="daemon premature",
+)
+_EXPLAINS = Linear(
+    r"traceback|exception|segmentation|sigsegv|core dumped|panic|assertion|fatal|worker timeout|harakiri",
+)
+# A proxy's word that nobody behind it takes a request: nginx, HAProxy, Envoy, Caddy, Traefik, Apache, Varnish.
+_NO_UPSTREAM = Linear(
+    r"\bno live upstreams\b|\bconnect\(\) (?:to \S+ )?failed \(\d{1,3}: (?:connection refused|no route to host|host is unreachable|network is unreachable)\) while connecting to upstream\b"
+    r"|\bhas no server available\b|<NOSRV>|\bserver [\w.-]+/[\w.-]+ is down\b|\bno healthy upstream\b|\bno available server\b|\bno upstreams available\b"
+    r"|\bdial tcp \S+ connect: (?:connection refused|no route to host)|\bfailed to make connection to backend\b|\battempt to connect to \S+ .{0,40}failed\b|\ball (?:backend servers|backends|upstreams) (?:are )?(?:down|unhealthy|unavailable)\b|\bbackend \S{1,60} (?:is )?unhealthy\b",
+    needs="upstream connect() server backend nosrv dial attempt",
+)
+_UPSTREAM = Linear(
+    r"\bupstream\W{1,4}(?:https?|uwsgi|fastcgi|grpc)://(?P<host>\[[0-9a-f:]{2,40}\]|unix|[\w.-]{1,100})(?::(?P<port>\d{2,5})\b)?|\bdial tcp (?P<host2>\[[0-9a-f:]{2,40}\]|[\w.-]{1,100}):(?P<port2>\d{2,5})\b|\bconnect to (?P<host3>\d{1,3}(?:\.\d{1,3}){3}|localhost):(?P<port3>\d{2,5})\b",
+    needs="upstream dial connect",
+)
+_OWN = late_pattern(r"^(?:127\.0\.0\.1|localhost|unix|\[::1\]|0\.0\.0\.0)$")
+
+
 class QuotedLine(Struct, frozen=True):
     """A line and where it stands, for evidence."""
 
@@ -79,6 +101,15 @@ class Server(Struct, frozen=True):
     first_request: str
     silent_death: QuotedLine | None = None
     """The first line that tells that a worker ended, where nothing since its start says why."""
+    no_upstream: tuple[QuotedLine, str, int] | None = None
+    """A proxy's word that nobody behind it takes a request; the host, empty where none is named, and the port, 0."""
+    ports: frozenset[int] = frozenset()
+    """Where servers in this container listen, by their own lines."""
+
+    @property
+    def proxies_itself(self) -> bool:
+        """What does not answer the proxy is in this very container, by its address."""
+        return self.no_upstream is not None and _OWN.match(self.no_upstream[1]) is not None
 
     @property
     def answered(self) -> bool:
@@ -101,9 +132,18 @@ class _Tally(Struct):
     first_request: str = ""
     complained: bool = False
     silent_death: QuotedLine | None = None
+    no_upstream: tuple[QuotedLine, str, int] | None = None
+    explained: bool = False
 
     def read(self, said: QuotedLine) -> None:
         text = said.text
+        if _GONE.is_in(text):
+            self.deaths += 1
+            self.ended = self.ended or (None if self.explained else said)
+            return
+        self.explained = self.explained or _EXPLAINS.is_in(text)
+        if _NO_UPSTREAM.is_in(text):
+            self._upstream(said)
         if (found := _ADDRESS.search(text)) and not _NOT_THE_SERVICE.search(text):
             self.addresses.append((found["host"] or "", int(found["port"] or found["port2"]), said))
         if probe := _PROBE.search(text):
@@ -131,10 +171,19 @@ class _Tally(Struct):
             count = self.statuses[status][0] if status in self.statuses else 0
             self.statuses[status] = (count + 1, said)
 
+    def _upstream(self, said: QuotedLine) -> None:
+        named = _UPSTREAM.search(said.text)
+        groups = {} if named is None else named.groupdict()
+        host = groups.get("host") or groups.get("host2") or groups.get("host3") or ""
+        port = groups.get("port") or groups.get("port2") or groups.get("port3") or "0"
+        if host or self.no_upstream is None:
+            self.no_upstream = (said, host, int(port))
+
     def _after_request(self, said: QuotedLine, *, died: bool, start: bool) -> None:
         if _TIMED_OUT.search(said.text) or (not died and _TROUBLE.search(said.text)):
             self.troubled = True
-        if (died or start) and not self.troubled and self.ended is None:
+        anew = start and self.starts > 1  # what starts for the first time has not ended before
+        if (died or anew) and not self.troubled and self.ended is None:
             self.ended = said
         if start:
             self.asked = False
@@ -168,12 +217,41 @@ def read_server(lines: Iterable[LogLine], container: Json) -> Server:
         deaths=tally.deaths,
         first_request=tally.first_request,
         silent_death=tally.silent_death,
+        no_upstream=tally.no_upstream,
+        ports=frozenset(found for _, found, _ in addresses),
     )
 
 
 def is_request(text: str) -> bool:
     """A line that tells of a request for predictions: the server had been ready."""
     return _REQUEST.search(text[:_TEXT]) is not None
+
+
+# A request that a server was asked, in the form that access logs have: a method, a path of its own, and a status.
+_ASKED = late_pattern(
+    r"\b(?:GET|HEAD|POST|PUT|OPTIONS|DELETE|PATCH) (?:https?://(?:127\.\d{1,3}\.\d{1,3}\.\d{1,3}|localhost|0\.0\.0\.0|\[::1?\])(?::\d{1,5})?)?/[^\s\"]{0,200}(?: HTTP/\d(?:\.\d)?)?"
+)
+_ANSWERED = late_pattern(r"(?<![\w.:/-])[1-5]\d\d(?![\w.:/%-])")
+# What else stands in such a line: quoted names of clients, the status in words, levels and loggers.
+_BESIDE = late_pattern(
+    r"\"[^\"]{0,300}\"|\[[^\]]{0,80}\]|\(?(?i:ok|created|no content|bad request|unauthorized|forbidden|not found|method not allowed|request timeout|conflict|payload too large|content too large|request entity too large|unprocessable (?:entity|content)|too many requests|internal server error|not implemented|bad gateway|service unavailable|gateway time-?out)\b\)?"
+    r"|\b(?i:trace|debug|info|notice|warn(?:ing)?|error|access|main|stdout|stderr|status|bytes|took|completed|finished|request|response|http)\b"
+)
+_MOST_BESIDE = 2  # words, beside all that; chosen
+_BARE_WORD = late_pattern(r"[A-Za-z]{3,}")
+
+
+def is_access_line(text: str) -> bool:
+    """A line of an access log: a request that the server itself was asked and the status that it answered, and no word
+    of why."""
+    head = text[:_TEXT]
+    asked = _ASKED.search(head)
+    if asked is None or len(text) > _TEXT:
+        return False
+    rest = f"{head[: asked.start()]} {head[asked.end() :]}"
+    if _ANSWERED.search(rest) is None:
+        return False
+    return len(_BARE_WORD.findall(_BESIDE.sub(" ", rest))) <= _MOST_BESIDE
 
 
 def _port_of(container: Json) -> int:

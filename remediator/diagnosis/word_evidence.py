@@ -17,6 +17,7 @@ from remediator.diagnosis.progress_lines import complains, warns
 from remediator.diagnosis.scoring import THRESHOLD
 from remediator.diagnosis.texts.case_text import clean
 from remediator.diagnosis.texts.ending import ending_of
+from remediator.diagnosis.texts.evidence import TextEvidence
 from remediator.diagnosis.texts.last_lines import last_lines
 from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
 from remediator.diagnosis.weights import weight_of
@@ -195,6 +196,52 @@ def below_words(signs: Sequence[WeightedEvidence], cause: Cause) -> Iterator[Wei
     for sign in signs:
         others = sign.weight > 0 or sign.cause is cause
         yield replace(sign, weight=sign.weight * weight_of("left-by-words")) if others else sign
+
+
+def evidence_of_answer(
+    job: Job,
+    ranked: Sequence[RankedCause],
+    signs: Sequence[WeightedEvidence],
+    reading: TextEvidence,
+) -> WeightedEvidence | None:
+    """What the words speak for of what a model server complains of, where nothing but the status that it answered, or that
+    it was never ready, speaks for a cause; None otherwise.
+
+    A server answers requests to its last line: its complaint is the exception that it raised last, or else its last words.
+    """
+    if job.kind is not JobKind.BATCH_PREDICTION or job.state not in _FAILED:
+        return None
+    first = ranked[0] if ranked and ranked[0].confidence >= THRESHOLD else None
+    if first is not None and not (_is_of_status(first, signs) or _is_presumed(first, signs)):
+        return None
+    raised = [one for one in reading.raised if not one.stood_in]
+    complaint = raised[-1] if raised else reading.last_words
+    if complaint is None:
+        return None
+    held = guess(complaint.text)
+    if (
+        held is None
+        or held.cause in _OF_THE_MACHINE
+        or (first is not None and held.cause is first.cause)
+    ):
+        return None
+    spoke = ", ".join(f'"{word}"' for word in held.words)
+    says = (
+        f"by the words of what the server complains of ({spoke}): no known message says the cause"
+    )
+    weight = weight_of("words-alone")
+    made = weighted_evidence(held.cause, weight, Source.LOG, complaint.where, says)
+    return replace(made, text=complaint.text)
+
+
+# Of these no application's own handler tells: a quota's refusal it does pass on.
+_OF_THE_MACHINE = frozenset({Cause.CAPACITY_STOCKOUT, Cause.PREEMPTION})
+
+
+def _is_of_status(first: RankedCause, signs: Sequence[WeightedEvidence]) -> bool:
+    """Whether no more than a symptom beside the log speaks for it: a status that was answered, a start that never ended."""
+    heard = [sign for sign in signs if sign.cause is first.cause and sign.weight > 0]
+    return all(sign.symptom and sign.evidence.source is not Source.LOG for sign in heard)
 
 
 _FAILED = frozenset({JobState.FAILED, JobState.UNSPECIFIED})  # the latter: texts without a job

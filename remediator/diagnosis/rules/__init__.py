@@ -18,6 +18,7 @@ from remediator.diagnosis.rules import (
     history,
     network,
     resources,
+    server_starts,
     serving,
 )
 from remediator.diagnosis.rules.features import CaseFeatures
@@ -50,8 +51,13 @@ _RULES: tuple[Callable[[CaseFeatures], Iterator[WeightedEvidence]], ...] = (
     serving.weigh_tenant_project,
     serving.weigh_readiness,
     serving.weigh_death_in_request,
+    serving.weigh_native_fault,
+    serving.weigh_upstream,
     serving.weigh_answered_requests,
     serving.weigh_crash_loop,
+    server_starts.weigh_data_at_start,
+    server_starts.weigh_part_at_start,
+    server_starts.weigh_raised_at_start,
     serving.weigh_server_timeout,
     serving.weigh_request_size,
     code.weigh_sections,

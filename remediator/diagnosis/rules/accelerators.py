@@ -80,7 +80,7 @@ _BY_CPU = Linear(
 
 
 # A device that computes, and that the build, or the machine, has none: of whatever program.
-_DEVICE = r"\b(?:gpus?|cuda|rocm|hip|nvidia|nvml|cudnn|opencl|vulkan|sycl|oneapi|level[- ]zero|xpus?|tpus?|npus?)\b"
+_DEVICE = r"\b(?:gpus?|cuda(?:ExecutionProvider)?|rocm|hip|nvidia|nvml|cudnn|opencl|vulkan|sycl|oneapi|level[- ]zero|xpus?|tpus?|npus?)\b"
 _OF_BUILD = Linear(
     rf"{_DEVICE}[^.]{{0,80}}\bnot (?:enabled|built|compiled|included|supported) (?:in|by|with)\b[^.]{{0,30}}\b(?:build|binary|version|package|installation)\b"
     rf"|\b(?:built|compiled|build|binary|wheel)\b[^.]{{0,40}}\bwithout\b[^.]{{0,20}}{_DEVICE}"
@@ -93,7 +93,8 @@ _OF_MACHINE = Linear(
     rf"|\b(?:cannot|can't|unable to) use (?:the |an? )?{_DEVICE}|\bensure\b[^.]{{0,20}}\bnvidia\b[^.]{{0,20}}\bdrivers?\b[^.]{{0,12}}\binstalled"
     r"|\bno gpus?(?: devices?)?\W{0,6}$|^\W{0,4}no (?:\w+ )?devices? found\b"
     r"|\[GPU\][^.]{0,80}\bno (?:supported|suitable|usable) devices?\b"
-    rf"|\bno\b[^.]{{0,30}}{_DEVICE}[^.]{{0,40}}\b(?:found|available|detected|present|visible)\b",
+    rf"|\bno\b[^.]{{0,30}}{_DEVICE}[^.]{{0,40}}\b(?:found|available|detected|present|visible)\b"
+    rf"|\bno {_DEVICE} (?:devices?|cards?|adapters?)\b|\b(?:has|have|with|sees?|found) no {_DEVICE}|\bno gpus? (?:on|in) (?:this|the)\b",
     needs="gpu cuda rocm hip nvidia nvml cudnn opencl vulkan sycl oneapi level xpu tpu npu",
 )
 

@@ -70,6 +70,48 @@ def _request_was_cut(facts: CaseFeatures) -> bool:
     return not facts.never_ready and _CUT.is_in(facts.job.error_message)
 
 
+def weigh_upstream(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """A proxy answered, since nobody behind it took the request: somewhere else that is down for now; in this very
+    container, on another port than the server's, it is the proxy's setting.
+    """
+    server = facts.server
+    if server is None or server.no_upstream is None or not _PROXIED.is_in(facts.job.error_message):
+        return
+    said, _, port = server.no_upstream
+    says = f'a proxy found nobody behind it: "{said.text[:_QUOTED]}"'
+    if not server.proxies_itself:
+        cause, weight = Cause.TRANSIENT_BACKEND, weight_of("upstream-down")
+    elif port and server.ports and port not in server.ports:
+        listens = " and ".join(str(one) for one in sorted(server.ports))
+        says += f"; the server in its container listens on {listens}"
+        cause, weight = Cause.INVALID_CONFIG, weight_of("listens-elsewhere")
+    else:
+        return
+    yield _of_server(cause, weight, said.where, says)
+
+
+# The answers of a proxy that found nobody behind it; documented: RFC 9110.
+_PROXIED = Linear(r"\bNon-OK result 50[234]\b|\bno healthy upstream\b", needs="result healthy")
+
+
+def weigh_native_fault(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """A request's connection broke off, and what the server said last is an assertion of compiled code, or the heap's
+    word that it is corrupt: a bug, and no kill.
+    """
+    words = facts.reading.last_words
+    if facts.server is None or words is None or not _request_was_cut(facts):
+        return
+    if _NATIVE.is_in(words.text):
+        says = f'a request ended in a fault of compiled code: "{words.text[:_QUOTED]}"'
+        yield _of_server(Cause.USER_CODE_ERROR, weight_of("native-fault"), words.where, says)
+
+
+_NATIVE = Linear(
+    r"\bassertion [`'].{1,300}' failed\b|\*\*\* stack smashing detected|\bdouble free or corruption\b|\bfree\(\): invalid|\bmalloc\(\): |\bmunmap_chunk\(\): |\bcorrupted size vs\b|\bpure virtual method called\b",
+    needs="assertion smashing corrupt free malloc munmap virtual",
+)
+
+
 def weigh_answered_requests(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     """A server that was asked for predictions had started, whatever it says of starts since."""
     server = facts.server

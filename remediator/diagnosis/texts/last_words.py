@@ -17,6 +17,7 @@ from remediator.diagnosis.error_statements import statement_in
 from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.open_trace import LogItem
 from remediator.diagnosis.progress_lines import complains, is_progress
+from remediator.diagnosis.servers import is_access_line
 from remediator.diagnosis.signature import Tag
 from remediator.diagnosis.structure import read_log
 from remediator.diagnosis.texts.case_text import (
@@ -53,6 +54,8 @@ def last_words(lines: Sequence[LogLine], job: Job) -> CaseText | None:
     """
     workers = [line for line in lines[-_LAST_READ:] if line.text and not is_service_line(line)]
     read = [*read_log(as_said([line for line in workers if TELEMETRY not in line.text]))]
+    if job.kind is JobKind.BATCH_PREDICTION:
+        read = [one for one in read if one.raised or not is_access_line(one.text)]
     loud = [one for one in read if not is_warning(one)]
     if not any(one.text.strip() for one in loud):
         loud = [one for one in read if _CALLED_ERROR.is_in(one.text[:LEVEL_READ])]
@@ -160,13 +163,22 @@ def _complaints(said: Sequence[LogItem], job: Job) -> list[LogItem]:
         if not text or _OF_HELP.is_in(text):
             continue
         loud = _is_loud(one, on_stdout=False)
-        if (complains(text) and loud) or (not block and _by_name(one, job)):
+        serves = job.kind is JobKind.BATCH_PREDICTION
+        if ((complains(text) or (serves and _IS_ERROR.match(text))) and loud) or (
+            not block and _by_name(one, job)
+        ):
             block.append(one)
         elif block or others == _OTHERS_AFTER:
             break
         else:
             others += 1
     return block
+
+
+# A line that is an error by its level, whatever its words are; a server has no last line that would tell it apart.
+_IS_ERROR = late_pattern(
+    r"\W{0,3}(?:[\w:.,+/-]+\s+){0,4}?\W?(?:ERROR|CRITICAL|FATAL|SEVERE)\b|\[[EC] \d{6} |E\d{4} "
+)
 
 
 def _only_words(said: Sequence[LogItem], lines: Sequence[LogLine]) -> list[LogItem]:

@@ -21,9 +21,10 @@ from remediator.diagnosis.clients import (
     spoken_in,
 )
 from remediator.diagnosis.durations import span_of
+from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.open_trace import LogItem
 from remediator.diagnosis.progress_lines import complains, is_progress, warns, without_zero_counts
-from remediator.diagnosis.servers import is_request
+from remediator.diagnosis.servers import is_access_line, is_request
 from remediator.diagnosis.signature import TextPlace
 from remediator.diagnosis.signatures.authors import BUGS
 from remediator.diagnosis.structure import read_log
@@ -76,8 +77,10 @@ def log_texts(
     has_error_lines = any(level_of(one) in ERRORS for one in all_said)
     distinct: dict[tuple[str, str, tuple[str, ...]], tuple[LogItem, int, int, int]] = {}
     for position, said in enumerate(all_said):
-        if progress[position] or _heads_exception(all_said, position):
+        if progress[position] or _heads_exception(all_said, position, serves=serves):
             continue
+        if serves and not said.raised and _FAILED.search(said.text) and is_access_line(said.text):
+            continue  # that it failed says nothing of why; that it is not available for now does
         key = (said.line.task, said.text, tuple(one.text for one in said.raised[1:]))
         _, before, _, first = distinct.get(key, (said, 0, position, position))
         distinct[key] = (said, before + 1, position, first)
@@ -216,16 +219,26 @@ def exception_texts(said: LogItem, count: int, factor: float, number: int) -> It
         )
 
 
-def _heads_exception(said: Sequence[LogItem], position: int) -> bool:
-    """A runtime's own line above an exception, in an entry of its own."""
+def _heads_exception(said: Sequence[LogItem], position: int, *, serves: bool) -> bool:
+    """A runtime's own line above an exception, in an entry of its own; of a server also its framework's."""
     one = said[position]
+    if one.raised:
+        return False
+    if serves and _OF_A_REQUEST.is_in(one.text[:_HEAD]):
+        return any(after.raised for after in said[position + 1 : position + 1 + _HEADED])
     after = said[position + 1] if position + 1 < len(said) else None
-    return (
-        not one.raised
-        and after is not None
-        and bool(after.raised)
-        and bool(_UNHANDLED.match(one.text))
-    )
+    return after is not None and bool(after.raised) and bool(_UNHANDLED.match(one.text))
+
+
+_FAILED = late_pattern(r"\b500\b")  # documented: RFC 9110
+
+
+# What frameworks write above the traceback of a request: `Uncaught exception POST /predict`, `Exception on request`.
+_OF_A_REQUEST = Linear(
+    r"\b(?:unhandled|uncaught) exception\b|\b(?:exception|error) (?:occurred )?(?:on|in|while|during|handling|processing|serving) (?:an? |the )?(?:handling |processing )?(?:request|asgi|wsgi|/|uri|post|predict)",
+    needs="exception error",
+)
+_HEAD, _HEADED = 200, 2  # characters of a line, and lines below it that are looked at; chosen
 
 
 # A runtime's own head above the exception, which tells nothing of it.

@@ -73,6 +73,9 @@ WAITING = Linear(
     r"|\b\d[\d.,]* ?[kmgt]i?b?(?:ytes)?/s(?:ec)?\b"
     r"|\bfrom (?:[a-z0-9-]{1,63}\.){1,8}(?:com|net|org|io|dev|cloud|corp|internal|local|example)\b"
     r"|\bcompleted [\d.]+ [kmg]?i?b(?:ytes)?/~?[\d.]+ [kmg]?i?b|% done\W{1,4}[\d.]+ [kmg]i?b/s|\bcalling\b.{0,30}\b(?:api|service|endpoint)\b|\bremote (?:host|call|read|fetch)\b|\b(?:get|put|list|head)objects?(?:v2)?\b|\b(?:request|call|query|poll)\b.{0,30}\b(?:answered|returned|responded|replied)\b|\btransfer(?:ring|red)?\b"
+    # `GET api.example.com/teams/0 took 4.4 s`, `gauge 3: archive took 1.5 s`: somebody else's machine, by its name or its kind.
+    r"|\b(?:get|post|put|head) (?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,24}(?::\d{2,5})?/"
+    r"|\b(?:archive|catalog(?:ue)?|registry|warehouse|geocoder|(?:feature|online|object|vector|document)[ -]?store|api|upstream|remote|(?:web|micro)[ -]?service|bucket|cdn|mirror|gateway) (?:call |lookup |query |request |read )?(?:took|answered|replied|responded)\b"
 )
 # To wait is to wait for data only where something that sends data is named.
 AWAITING = Linear(r"\bwait(?:ing|ed|s)?\b|\bpoll(?:ing|ed|s)?\b|\bblocked (?:on|in)\b")
@@ -128,6 +131,25 @@ LOOKED_UP = late_pattern(
     r"^(?:got |read |loaded |online )?features?\b(?: (?:for|of|from) \S{1,60})?(?: (?:in|took|after)\b|: )",
     re.IGNORECASE,
 )
+# Whom a line asked that tells how long it took: a statement of SQL, a store or a service by its name or its kind, an
+# answer's status. A database that is a file of the program's own is nobody else.
+_ASKED_OF = Linear(
+    r"\bselect\b.{1,200}\bfrom\b|\b(?:insert into|delete from)\b|\bsql (?:query|statement|call)\b"
+    r"|\b(?:db|database|postgres(?:ql)?|mysql|mariadb|mssql|mongo(?:db)?|cassandra|dynamo(?:db)?|bigtable|spanner|firestore|snowflake|redshift|clickhouse|neo4j|redis|valkey|memcached?|elastic(?:search)?|opensearch|solr|pinecone|s3|gcs|minio|ldap)\b"
+    r"|\b(?:http[/\d.]{0,4} )?(?:status )?[2345]\d\d from [a-z]|\bgrpc\b.{0,10}/[\w.]{2,80}/\w"
+    r"|\b(?:web|micro|\w{3,20})[ _-](?:service|endpoint|api|gateway|db)\b|\bwaited [\d.]{1,9} ?(?:ms|s|sec|seconds?) for (?:the |an? )?\w",
+)
+_NOBODY_ELSE = Linear(
+    r"sqlite|duckdb|in[- ]memory|\blocal\b|\bmodel[ _-](?:service|endpoint|api)\b|\b(?:gpu|batch|queue|worker|thread|turn|lock|slot|peers?|ranks?)\b"
+)
+
+
+def asks_another(text: str) -> bool:
+    """Whether a line that tells how long it took names a store or a service that was asked."""
+    bare = text[:TEXT]
+    return _ASKED_OF.is_in(bare) and not _NOBODY_ELSE.is_in(bare)
+
+
 _CAMEL = late_pattern(r"(?<=[a-z])(?=[A-Z])")
 WAITING_STACK = Linear(
     r"urllib|requests|httpx|aiohttp|http[./ ]client|socket|ssl\.py|recv|getaddrinfo|connect\b|botocore|boto3|fsspec|gcsfs"

@@ -17,6 +17,7 @@ from msgspec import Struct, field
 from remediator.case import Case, LogLine
 from remediator.diagnosis.durations import (
     TEXT,
+    asks_in_fields,
     duration_in,
     host_in_fields,
     name_in_fields,
@@ -55,6 +56,7 @@ from remediator.diagnosis.timeline.line_words import (
     WAITING_STACK,
     WATCHDOG,
     WORD,
+    asks_another,
     host_in_uri,
     host_named,
     name_of,
@@ -377,7 +379,8 @@ def _new_bin(line: LogLine, template: str, *, store: bool) -> _Bin:
         head = URI.sub(" ", head)  # a page to read, if any
         words = split_name(head)
     host = uri or (host_named(unprefixed(text)) if reported else "")
-    waits_reported = reported and LOOKED_UP.search(unprefixed(text)) is not None
+    bare = unprefixed(text)
+    waits_reported = reported and (LOOKED_UP.search(bare) is not None or asks_another(bare))
     stands = bool(STANDING.search(words) or (ALIVE.search(head) and not own))
     waits = bool(
         waits_reported
@@ -386,6 +389,7 @@ def _new_bin(line: LogLine, template: str, *, store: bool) -> _Bin:
         or DOTS.is_in(head)
         or (words != head and WAITING.search(words))
         or (span is not None and span.waits)
+        or asks_in_fields(fields)
     )
     if span is not None and not span.waits and not span.is_generic:
         # Several times stand in the line: the longest says what it was about.
