@@ -94,6 +94,16 @@ def test_proof_is_given_once_and_a_bare_pattern_is_no_proof() -> None:
             "The following quotas are exceeded: CustomModelTrainingCPUsPerProjectPerRegion",
             "(quota used up: CustomModelTrainingCPUsPerProjectPerRegion)",
         ),
+        (
+            Cause.QUOTA,
+            "Insufficient 'CPUS' quota. Requested 44.0, available 12.0.",
+            "(quota used up: CPUS)",
+        ),
+        (
+            Cause.QUOTA,
+            "429 POST https://storage.googleapis.com/upload/storage/v1/b/x/o: the object is written too often",
+            "(quota used up)",
+        ),
         (Cause.MEMORY_PRESSURE, "gs://in/x MemoryError: no", "failed (out of memory)"),
         (Cause.BAD_INPUT, "the rows cannot be read", "failed (bad input)"),
     ],

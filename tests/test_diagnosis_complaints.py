@@ -11,7 +11,6 @@ from remediator.diagnosis import diagnose
 from remediator.diagnosis.complaints import cause_of_exception, cause_of_line
 from remediator.diagnosis.structure import read_log
 from remediator.domain import Cause
-from remediator.domain.cause_advice import ADVICE
 
 INPUT, SETTING, CODE = Cause.BAD_INPUT, Cause.INVALID_CONFIG, Cause.USER_CODE_ERROR
 
@@ -221,13 +220,13 @@ def case(command: str, *lines: str, status: int = 1) -> Case:
             "exec h5repack -f GZIP=5 /data/c.h5 /app/o.h5",
             ["Error occurred while repacking"],
             INPUT,
-            ADVICE[INPUT].text,
+            'Put right what the message says of the input; running it again changes nothing: "Error occurred while repacking."',
         ),
         (
             "exec beanstalkd -p eleven",
             ["Error occurred again and again"],
             SETTING,
-            ADVICE[SETTING].text,
+            'Put right what the message names, without which the job can never run: "Error occurred again and again."',
         ),
         (
             "exec python3 run.py",
@@ -263,5 +262,5 @@ def test_a_readers_exception_is_the_file_and_the_advice_says_who_reads_it() -> N
     assert found.verdict is INPUT
     assert found.causes[0].advice == (
         "Look at what /app/run.py reads or converts at line 3: it is not whole, or not of the form that is "
-        "expected there. Running it again changes nothing."
+        'expected there. Running it again changes nothing. The message: "File is missing DICOM File Meta Information header."'
     )

@@ -132,7 +132,6 @@ def test_an_error_of_the_tidyverse_has_its_message_below_the_call() -> None:
     )
     assert found.traced
     assert [one.text for one in found.raised] == [
-        "dplyr::mutate: In argument: `rate = log(charge)`.",
         "log: non-numeric argument to mathematical function",
     ]
 

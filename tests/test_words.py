@@ -277,7 +277,7 @@ def ended_with(*rows: str, status: int | None = 1, kind: str = "custom") -> dict
 NO_CARD = ("agent 2.1 starts", "found 0 GPU(s)", "cannot go on: no GPU at hand, agent needs 1")
 OWN_WORDS = [
     (NO_CARD, Cause.ACCELERATOR_MISSING),
-    (("loading tax rules", "rule service answered 503, maintenance window until 14:00", "import stopped"), Cause.TRANSIENT_BACKEND),
+    (("loading tax rules", "rule service is in a maintenance window until 14:00", "import stopped"), Cause.TRANSIENT_BACKEND),
 ]  # fmt: skip
 
 

@@ -76,7 +76,7 @@ _ABOUT: Mapping[Cause, re.Pattern[str]] = {
     Cause.BAD_INPUT: late_pattern(r"((?:gs|bq)://[^\s\"',]{0,200}[^\s\"',.:;)])"),
     Cause.PERMISSION: late_pattern(rf"(?<![\w./@-])({PERMISSION_NAME})\b(?![.-])"),
     Cause.QUOTA: late_pattern(
-        r"\b((?<=googleapis\.com/)[a-z0-9_]{5,80}|[A-Z]\w{0,60}PerProject\w{0,40})"
+        r"\b((?<=googleapis\.com/)[a-z0-9]{1,40}_[a-z0-9_]{3,80}|[A-Z]\w{0,60}PerProject\w{0,40}|(?<=nsufficient ')[A-Z0-9_]{3,60}(?=' quota)|(?<=uota ')[A-Z0-9_]{3,60}(?='))"
     ),
 }
 """What a cause is about, in the words of the error or of the proof: each with one group."""

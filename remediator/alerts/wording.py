@@ -201,7 +201,7 @@ def amount(usd: float | None) -> str:
 
 
 def plain_error(text: str) -> str:
-    """An error without the sentences that Vertex writes under every one, and their links."""
+    """An error without the sentences that Vertex writes under every one, their links, and the JSON around its message."""
     return _BOILERPLATE.sub(" ", text[:_ERROR_READ]).strip()
 
 
@@ -211,7 +211,9 @@ _BOILERPLATE = late_pattern(
     r"(?:To find out more about why your job exited,? please check the logs:?"
     r"|(?:Please )?(?:check|see) the logs? (?:for (?:more )?(?:details|information))?:?(?= https://console)"
     r"|For (?:more|further) (?:details|information),? (?:please )?(?:check|see) the logs?:?)"
-    r"(?:\s{0,4}https://console\.cloud\.google\.com/\S{0,2000})?",
+    r"(?:\s{0,4}https://console\.cloud\.google\.com/\S{0,2000})?"
+    # What stands before the message in the JSON that Google's APIs answer with.
+    r"|\{\s{0,8}\"error\":\s{0,8}\{\s{0,8}\"code\":\s{0,8}\d{3},\s{0,8}\"message\":\s{0,8}\"",
     re.IGNORECASE,
 )
 

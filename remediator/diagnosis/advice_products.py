@@ -32,6 +32,12 @@ PRODUCT_RULES: tuple[AdviceRule, ...] = (
         "The bucket {bucket|bucket2|=that it asks} is a requester pays one: name a project that pays (the client's `bucket(NAME, user_project=PROJECT)`, `gcloud storage --billing-project`), in which the job's account has roles/serviceusage.serviceUsageConsumer.",
         "https://cloud.google.com/storage/docs/using-requester-pays",
     ),
+    advice_rule(
+        Cause.PERMISSION,
+        r"(?P<what>default credentials were not found)",
+        "Run it again once: every job on Vertex has an account, and these words also stand where its metadata server failed for a moment. If they come again, the job's set-up hides it: look for GOOGLE_APPLICATION_CREDENTIALS, NO_GCE_CHECK or a proxy that takes metadata.google.internal, and that the job's serviceAccount exists and is enabled.",
+        f"{VERTEX}/general/custom-service-account",
+    ),
     # --- Google Cloud: what is used up ------------------------------------------------------------------
     advice_rule(
         Cause.QUOTA,
@@ -59,7 +65,7 @@ PRODUCT_RULES: tuple[AdviceRule, ...] = (
     ),
     # --- BigQuery ------------------------------------------------------------------------------------
     advice_rule(
-        Cause.REQUEST_TOO_LARGE,
+        (Cause.REQUEST_TOO_LARGE, Cause.USER_CODE_ERROR),
         r"(?P<what>resources exceeded during (?:the )?query)",
         "The query needs more than BigQuery gives to one: sort less (no ORDER BY or OVER over all rows), filter or join on less, or write the steps between to tables. No machine of the job changes that.",
         "https://cloud.google.com/bigquery/docs/troubleshoot-queries",
@@ -101,6 +107,12 @@ PRODUCT_RULES: tuple[AdviceRule, ...] = (
         r"(?P<what>CUDA_HOME|\bnvcc\b)[^|]{0,60}(?:does not exist|not set|not found|no such)",
         "The image has no CUDA compiler ({what}): build on a `-devel` image of CUDA, or install the package with its CUDA parts built ahead.",
         "https://hub.docker.com/r/nvidia/cuda",
+    ),
+    advice_rule(
+        Cause.INVALID_CONFIG,
+        r"cluster was started with:\s+ray: (?P<cluster>[\w.]{1,20})\s+python: (?P<python>[\w.]{1,20})[^|]{0,120}started with:\s+ray: (?P<own>[\w.]{1,20})",
+        "Install ray=={cluster} for Python {python} in the job's image, as on the cluster (the image has Ray {own}), or start the cluster anew with the image's versions.",
+        f"{VERTEX}/open-source/ray-on-vertex-ai/create-cluster",
     ),
     # --- accelerators --------------------------------------------------------------------------------
     advice_rule(

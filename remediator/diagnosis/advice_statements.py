@@ -42,7 +42,7 @@ _NO_REMEDY = Linear(
 )
 # What stands before the statement: a level, a time, a logger's place, an exception's class, the service's preamble.
 _WRAPPING = Linear(
-    r"^[\s|>]*(?:\[?(?:ERROR|FATAL|CRITICAL|SEVERE)\b\]?[\s:]*)?(?:\[?\d{4}-\d\d-\d\d[T ][\d:.,Z]+\]?\s*)?(?:\d\d-\d\d [\d:.]+ )?(?:\[[\w.:-]{1,60}\]\s*)?(?:[EWF]\d{4} [\d:.]+ +\d+ [\w./]+:\d+\]\s*)?"
+    r"^[\s|>]*(?:\[(?:ERROR|FATAL|CRITICAL|SEVERE)\]\s*|(?:ERROR|FATAL|CRITICAL|SEVERE):\s+)?(?:\[?\d{4}-\d\d-\d\d[T ][\d:.,Z]+\]?\s*)?(?:(?:ERROR |FATAL |CRITICAL )?\d\d-\d\d [\d:.]+ )?(?:\[[\w.:-]{1,60}\]\s*)?(?:[EWF]\d{4} [\d:.]+ +\d+ [\w./]+:\d+\]\s*)?"
     r"(?:(?:[\w$]+[.:]{1,2}){0,8}\w*(?:Error|Exception|Fault|Failure|Forbidden|BadRequest|NotFound|TooManyRequests|Exit)\w*: )?"
     r"(?:\{\{[^{}]{1,300}\}\} )?(?:\[[\d:.]{5,15}\] )?(?:[\w./-]{1,120}\.(?:cc|cpp|cu|hh?|py|go|rs|java):\d+:? )?"
     r"(?:(?:Training pipeline|The batch prediction job|Batch job|The job|Job) failed(?: with error message)?: )?"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from remediator.diagnosis.lazy_patterns import Linear
+from remediator.diagnosis.reported_status import cause_of_reported_status
 from remediator.diagnosis.weighted_evidence import WeightedEvidence
 from remediator.domain import Cause
 
@@ -170,6 +171,19 @@ _OF_A_FILE = Linear(
     r"|\bnot a (?:gzip|zip|valid) |\bunable to open|: end of file\b"
     r"|\bbad (?:integer|real|logical|character|value) "
 )
+# A value of what was read that is none of its kind, as the conversions and readers of many languages say it: Julia's and Go's
+# conversions and clocks, Perl's warnings made fatal, readers of tables and of JSON.
+_OF_A_VALUE_READ = Linear(
+    r"\bcannot parse [\"'].{0,200}?[\"'] as \w"
+    r"|\bparsing (?:time )?[\"'].{0,200}?[\"'](?: as [\"'].{0,80}?[\"'])?: \w"
+    r"|\bunable to parse (?:an? )?(?:date|time|number|float|integer|value|row|record)"
+    r"|\bcolumn (?:name )?[:'\"`]?[\w.-]{1,80}['\"`]? (?:was |is )?not (?:found|present) in the (?:data|input|table|file)"
+    r"|\bunexpected end of (?:the )?(?:input|json|data)\b|\bisn't numeric\b|\bwrong number of fields\b"
+    r"|\binvalid character '.{1,6}' (?:looking for|in|after)\b"
+    r"|\b(?:dates?|rows?|values?|records?|fields?|timestamps?) (?:could not|cannot|can't|failed to) (?:be )?pars"
+    r"|\bparse failed at \S{1,200} line \d{1,9}, <",
+    needs="pars column end isn't numeric fields character",
+)
 # An argument by its number is a function's, not the program's.
 _OF_A_CALL = Linear(
     r"\b(?:wrong|bad|incorrect|invalid) (?:type|number|kind) (?:of|for) (?:the )?arg\w*\b|\barg(?:ument)? #?\d+ (?:of|to|for|in) ['\"\x60]?[a-z]",
@@ -194,6 +208,8 @@ def meaning_of(text: str, *, of_code: bool = False) -> Cause | None:
         return outside
     if _SHARED_OBJECT.is_in(head):
         return Cause.INVALID_CONFIG
+    if _OF_A_VALUE_READ.is_in(head):
+        return Cause.BAD_INPUT
     if of_code:
         in_code = _OWN_SOURCE.is_in(head) or _PART.is_in(head) or not _OF_A_FILE.is_in(head)
         return Cause.USER_CODE_ERROR if in_code else Cause.BAD_INPUT
@@ -265,4 +281,6 @@ _OF_A_TOOL = (
 
 def is_unknown_last_line(sign: WeightedEvidence) -> bool:
     """Whether the sign is a program's last line that no language states, and of whose words nothing is known."""
-    return sign.group == "last-words" and sign.symptom and meaning_of(sign.text) is None
+    if sign.group != "last-words" or not sign.symptom:
+        return False
+    return meaning_of(sign.text) is None and cause_of_reported_status(sign.text) is None

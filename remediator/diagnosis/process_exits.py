@@ -27,6 +27,7 @@ from remediator.diagnosis.first_process import (
     reads_data,
 )
 from remediator.diagnosis.metrics import Load
+from remediator.diagnosis.reported_status import cause_of_reported_status
 from remediator.diagnosis.signature import Tag
 from remediator.diagnosis.stack_frames import is_own
 from remediator.diagnosis.texts.case_text import SERVICE_AUTHOR, CaseText
@@ -305,6 +306,7 @@ def _cause_of(words: CaseText, job: Job) -> tuple[Cause, CaseText]:
     if meaning is None and words.after:
         words = replace(words, text=f"{words.text} {words.after}")
         meaning = meaning_of(words.text)
+    meaning = cause_of_reported_status(words.text) or meaning
     cause = meaning or cause_of_line(words.text, at_fault(job))
     if cause is Cause.BAD_INPUT and _USAGE.search(words.after) and not names_data(words.text):
         cause = Cause.INVALID_CONFIG
@@ -373,10 +375,12 @@ def _is_explained(words: CaseText, reading: TextEvidence, *, no_bug: bool) -> bo
     if reading.has(Tag.GPU_RAISED):
         return True
     own = words.traced and meaning_of(words.text, of_code=True) is Cause.USER_CODE_ERROR
+    reported = cause_of_reported_status(words.text)
     return any(
         s.weight > explained
         and not _is_status(s)
         and not (own and s.cause in _MISREAD and _is_of(words, s))
+        and not (s.symptom and s.cause is reported and _is_of(words, s))
         and not (no_bug and s.group in OF_A_BUG and _is_of(words, s))
         for s in reading.signs
     )

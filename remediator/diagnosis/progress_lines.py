@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.own_rates import states_own_rate
+from remediator.diagnosis.reported_status import cause_of_reported_status
 from remediator.domain.late_pattern import late_pattern
 
 _READ = 400  # characters of a line; chosen
@@ -55,7 +56,9 @@ def warns(text: str) -> bool:
 
 def complains(text: str) -> bool:
     """Whether a line names a trouble of any kind."""
-    return _TROUBLE.is_in(_without_zeros(text[:_READ])) and not states_own_rate(text)
+    head = text[:_READ]
+    troubled = _TROUBLE.is_in(_without_zeros(head)) and not states_own_rate(text)
+    return troubled or cause_of_reported_status(head) is not None
 
 
 def without_zero_counts(text: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from msgspec import Struct, field
 
 from remediator.case import LogLine
+from remediator.diagnosis.open_trace import LogItem, Raised
 from remediator.domain import Frame
 from remediator.domain.late_pattern import late_pattern
 
@@ -19,7 +20,9 @@ _R_ERROR = late_pattern(
 )
 _R_OPEN = late_pattern(r"^Error in (?P<call>.{1,400}?) : *$")
 # rlang's, and so the tidyverse's: the call in backticks, the message below it behind a mark.
-_RLANG_OPEN = late_pattern(r"^(?:Caused by e|E)rror in `(?P<call>[\w.:]{1,160}\(\))`:\s*$")
+_RLANG_OPEN = late_pattern(
+    r"^(?:(?:Caused by e|E)rror in `(?P<call>[\w.:$]{1,160}\(\))`|Caused by error):\s*$"
+)
 _RLANG_MESSAGE = late_pattern(r"^[!ixv*\u2139\u2716\u2714\u2022] (?P<message>.+)$")
 _RLANG_TRACE = late_pattern(r"^(?:Backtrace:$|\u2586$|\d{1,3}\. \W*\w)")
 _R_WARNING = late_pattern(r"^(?:\d{1,3}: )?In (?P<call>.{1,400}?) : ?(?P<message>.*)$")
@@ -169,7 +172,7 @@ class Headed(Struct):
     def _marked(self, stripped: str) -> bool:
         caused = _RLANG_OPEN.match(stripped) if len(self.causes) < _MOST_CAUSES else None
         if caused:
-            self.causes.append((_function(caused["call"]), ""))
+            self.causes.append((_function(caused["call"] or ""), ""))
             return True
         found = _RLANG_MESSAGE.match(stripped)
         if found:
@@ -255,3 +258,23 @@ def _function(call: str) -> str:
 def is_ruby_frame(text: str) -> bool:
     """A frame of a Ruby back-trace, indented."""
     return text[:1] in " \t" and ".r" in text and _RUBY_FRAME.match(text[:_FRAME_CHARS]) is not None
+
+
+_BELOW = 12  # functions below the user's own call that are kept; chosen
+
+
+def item_of(held: Headed) -> LogItem:
+    """An error with a head line as a traceback; what explains it stands deeper in its chain."""
+    if held.is_mere_line:
+        return LogItem(held.line, held.text)
+    if held.is_marked and any(message for _, message in held.causes):
+        # What rlang wraps says why; the wrapping, in which call and for which argument.
+        name, message = next(one for one in reversed(held.causes) if one[1])
+        root = Raised(name, message, below="" if name == "R" else name)
+        return LogItem(held.line, root.text, (root,), held.frame, held.traced, held.lead)
+    causes = held.causes[::-1]
+    raised = (
+        Raised(held.name, held.message, below=" ".join(held.below[-_BELOW:]) or held.called),
+        *(Raised(name, message, depth) for depth, (name, message) in enumerate(causes, start=1)),
+    )
+    return LogItem(held.line, raised[0].text, raised, held.frame, held.traced, held.lead)

@@ -51,7 +51,7 @@ RICH_FRAME = late_pattern(
 )
 # Code of others: the language's own, installed packages, launchers.
 _NOT_OWN = late_pattern(
-    r"site-packages|dist-packages|^<[^>]{1,80}\s|/lib/python\d|/python\d\.\d{1,2}/(?!app)|<frozen|<string>|<unknown>|<__array_function__|importlib|node_modules|node:internal|internal/|/usr/local/go/|/pkg/mod/|/rustc/|/cargo/registry|^bazel-|/opt/conda/lib|/usr/lib/|torch_(?:xla|geometric)?/distributed/run|^\.?/?venv/|/\.venv/|/bin/[\w.-]{1,60}$|\.px[id]$|\.pyx$"
+    r"site-packages|dist-packages|^<[^>]{1,80}\s|/lib/python\d|/python\d\.\d{1,2}/(?!app)|<frozen|<string>|<unknown>|<__array_function__|importlib|node_modules|node:internal|internal/|/usr/local/go/|/pkg/mod/|/rustc/|/cargo/registry|^bazel-|/opt/conda/lib|/usr/lib/|torch_(?:xla|geometric)?/distributed/run|^\.?/?venv/|/\.venv/|/bin/[\w.-]{1,60}$|\.px[id]$|\.pyx$|\.zip/|/\.julia/packages/|/share/julia/|^\./\w+\.jl$"
 )
 NOT_OWN_JAVA = late_pattern(
     r"^(?:java|javax|jdk|sun|com\.sun|scala|kotlin|akka|org\.(?:apache|springframework|slf4j|eclipse|scalatest|junit|jboss|hibernate|pytorch)|io\.(?:netty|grpc|vertx|quarkus|micronaut)|com\.(?:google|fasterxml|zaxxer|amazonaws)|py4j|clojure|reactor|okhttp3|ai\.djl)\."

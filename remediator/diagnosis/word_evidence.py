@@ -19,9 +19,10 @@ from remediator.diagnosis.texts.case_text import clean
 from remediator.diagnosis.texts.ending import ending_of
 from remediator.diagnosis.texts.evidence import TextEvidence
 from remediator.diagnosis.texts.last_lines import last_lines
+from remediator.diagnosis.texts.levels import QUIET
 from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
 from remediator.diagnosis.weights import weight_of
-from remediator.diagnosis.words import Guess, guess
+from remediator.diagnosis.words import Guess, features_of, guess
 from remediator.domain import NEVER_RETRIED, NO_PLACE, Cause, JobKind, JobState, RankedCause, Source
 from remediator.domain.cause_words import MEANINGS
 from remediator.domain.late_pattern import late_pattern
@@ -145,8 +146,8 @@ def evidence_of_ending(
     last = [row for row in last_lines(loud) if not warns(row)]
     if len(last) < _LEAST_ROWS or ended_by_itself(job) is False:
         return None
-    loudest = [row for row in last[-_COMPLAINT:] if complains(row)]
-    if not loudest:
+    complaints = [row for row in last[-_COMPLAINT:] if complains(row)]
+    if not complaints:
         return None
     ending = ending_of(last)
     if _OF_A_CHAIN in ending:
@@ -155,6 +156,7 @@ def evidence_of_ending(
     if (
         held is None
         or held.cause in _OF_THE_SERVICE
+        or not _is_spoken_by(held, [line for line in loud if line.severity not in QUIET])
         or (first is not None and held.cause is first.cause)
     ):
         return None
@@ -163,7 +165,15 @@ def evidence_of_ending(
     if first is not None:
         says = f"by the words that it ends with ({spoke}), where little spoke for another cause: {MEANINGS[first.cause]}"
     made = weighted_evidence(held.cause, weight_of("words-alone"), Source.LOG, "logEntries", says)
-    return replace(made, text=clean(loudest[-1]))
+    return replace(made, text=clean(complaints[-1]))
+
+
+def _is_spoken_by(held: Guess, loud: Sequence[LogLine]) -> bool:
+    """Whether a word that spoke loudest stands in a row that was written as an error: where there are such rows, what the
+    healthy ones name tells of no failure.
+    """
+    rows = last_lines(loud)
+    return not rows or not features_of("\n".join(rows)).isdisjoint(held.words)
 
 
 # Of a machine or a quota that is not there, or is taken away, the service tells; what a program calls so is its own.

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from remediator.case import LogLine
 from remediator.diagnosis.open_trace import MESSAGE_CHARS, LogItem, OpenTrace, Raised
-from remediator.diagnosis.runtimes import Headed, headed, is_ruby_frame
+from remediator.diagnosis.runtimes import Headed, headed, is_ruby_frame, item_of
 from remediator.diagnosis.stack_frames import (
     DOTNET_FRAME,
     FRAME,
@@ -105,7 +105,7 @@ class WriterReader:
             if taken:
                 return
         if self.headed is not None and not self.headed.takes(text):
-            yield _said_of(self.headed)
+            yield item_of(self.headed)
             self.headed = None
         if self._is_ignored(text):
             return
@@ -149,7 +149,7 @@ class WriterReader:
                     yield found
         self.open = self.java = None
         if self.headed is not None:
-            yield _said_of(self.headed)
+            yield item_of(self.headed)
             self.headed = None
 
     def _begin(self, line: LogLine, *, rich: bool = False, ipython: bool = False) -> None:
@@ -386,21 +386,6 @@ def _prefix_of(text: str) -> re.Pattern[str] | None:
     if not text.strip():
         return late_pattern(re.escape(text))  # a logger that indents what it was handed
     return late_pattern(r"\d+".join(re.escape(part) for part in re.split(r"\d+", text)))
-
-
-_BELOW = 12  # functions below the user's own call that are kept; chosen
-
-
-def _said_of(held: Headed) -> LogItem:
-    """An error with a head line as a traceback; what explains it stands deeper in its chain."""
-    if held.is_mere_line:
-        return LogItem(held.line, held.text)
-    causes = held.causes[::-1]
-    raised = (
-        Raised(held.name, held.message, below=" ".join(held.below[-_BELOW:]) or held.called),
-        *(Raised(name, message, depth) for depth, (name, message) in enumerate(causes, start=1)),
-    )
-    return LogItem(held.line, raised[0].text, raised, held.frame, held.traced, held.lead)
 
 
 # A head of its own, and none of a message that goes on with where it comes from (`Exception from a.cpp:7:`).

@@ -45,6 +45,7 @@ _RULES: tuple[Callable[[CaseFeatures], Iterator[WeightedEvidence]], ...] = (
     serving.weigh_foreign_kind,
     endings.weigh_lost_spot_machine,
     endings.weigh_error_before_start,
+    endings.weigh_identity_of_vertex,
     endings.weigh_exit,
     endings.weigh_killed_neighbour,
     endings.weigh_lost_child,

@@ -56,6 +56,27 @@ def weigh_error_before_start(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     )
 
 
+def weigh_identity_of_vertex(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """No default credentials on a machine of Vertex's, whose metadata server has some for every job: it may have failed for
+    a moment, which Google's library tells in the same words (findings/auth_metadata_503.sh).
+    """
+    if facts.job.is_stand_in or facts.job.kind is JobKind.BATCH_PREDICTION:
+        return
+    lost = next((s for s in facts.reading.signs if s.group == _NO_IDENTITY and s.weight > 0), None)
+    if lost is not None:
+        says = f"{lost.evidence.says}; every machine of Vertex's has an account, so its metadata server may have failed for a moment"
+        yield weighted_evidence(
+            Cause.TRANSIENT_BACKEND,
+            weight_of("identity-on-vertex"),
+            lost.evidence.source,
+            lost.evidence.where,
+            says,
+        )
+
+
+_NO_IDENTITY = "client-no-identity"
+
+
 def weigh_exit(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     """What the way in which the first process ended says; of batch predictions nobody is told it."""
     if facts.job.kind is JobKind.BATCH_PREDICTION:
