@@ -36,7 +36,7 @@ def test_the_lab_stays_where_it_is(
         ("fifth_blind", 433, 412, 0.96, 1, 6, 0),
         ("seventh_blind", 430, 374, 0.91, 2, 16, 0),
         ("eighth_blind", 302, 272, 0.92, 2, 8, 0),
-        ("ninth_blind", 202, 181, 0.91, 1, 4, 0),
+        ("ninth_blind", 202, 182, 0.915, 1, 4, 0),
         ("complaints", 256, 234, 0.91, 0, 0, 0),
         ("statements", 230, 223, 0.97, 0, 0, 0),
     ],

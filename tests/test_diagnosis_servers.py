@@ -212,6 +212,24 @@ def test_a_line_of_an_access_log_says_no_more_than_the_status(line: str, is_one:
     assert is_access_line(line) is is_one
 
 
+ARENA = "onnxruntime: bfc_arena.cc:360 AllocateRawInternal Failed to allocate memory for requested buffer of size 4096000000"
+
+
+@pytest.mark.parametrize(
+    ("said", "cause"),
+    [
+        (ARENA, Cause.MEMORY_PRESSURE),
+        (f"{ARENA} (Cuda)", Cause.GPU_MEMORY),
+        (
+            "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB",
+            Cause.GPU_MEMORY,
+        ),
+    ],
+)
+def test_an_arena_of_a_machine_without_a_device_is_its_memory(said: str, cause: Cause) -> None:
+    assert served(FAILED, [said, ASKED] * 3).verdict is cause
+
+
 GONE = [
     ('2026/11/23 10:00:05 [error] 7#7: *3 upstream prematurely closed connection while reading response header from upstream, upstream: "http://127.0.0.1:8000/predict"', GATEWAY),
     ("[wsgi:error] [pid 18:tid 77] Truncated or oversized response headers received from daemon process 'scorer': /app/app.py", FAILED),

@@ -40,6 +40,7 @@ _RULES: tuple[Callable[[CaseFeatures], Iterator[WeightedEvidence]], ...] = (
     resources.weigh_gpu,
     accelerators.weigh_wanted_gpu,
     accelerators.weigh_missing_device,
+    accelerators.weigh_host_arena,
     accelerators.weigh_configured_gpu,
     accelerators.weigh_gpu_driver,
     serving.weigh_foreign_kind,

@@ -141,6 +141,28 @@ def weigh_missing_device(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     yield weighted_evidence(Cause.USER_CODE_ERROR, against, ended.source, ended.where, says)
 
 
+def weigh_host_arena(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """An allocator that serves CPUs and devices alike found no room, on a machine without a device: the machine's memory."""
+    workload = facts.workload
+    if not workload.machine_type or workload.has_accelerator:
+        return
+    for found in facts.reading.signs:
+        if found.cause is not Cause.GPU_MEMORY or found.weight <= 0:
+            continue
+        if not _ARENA.is_in(found.text) or _ON_A_DEVICE.is_in(found.text):
+            continue
+        evidence = found.evidence
+        says = f"{workload.machine_type} has no device, so this is its own memory: {evidence.says}"
+        where, source = evidence.where, evidence.source
+        yield weighted_evidence(Cause.GPU_MEMORY, -found.weight, source, where, says)
+        yield weighted_evidence(Cause.MEMORY_PRESSURE, found.weight, source, where, says)
+        return
+
+
+_ARENA = Linear(r"\bbfc_?arena|bfc_?allocator", needs="bfc")
+_ON_A_DEVICE = Linear(
+    rf"{_DEVICE}|\bhip\w*|\bcuda\w*|\bgpu_\d", needs="gpu cuda hip rocm tpu xpu npu"
+)
 _QUOTED, _ENDING = 200, 2_000  # characters; chosen
 
 
