@@ -16,6 +16,7 @@ from remediator.cloud.vertex import Vertex
 from remediator.domain import Cause, History, JobKind, JobName, PermanentError
 from remediator.planning import plan
 from tests.jobs import case, diagnosis, policies
+from tests.waiting import HANG_SECONDS
 
 NAME = "projects/1/locations/us-central1/batchPredictionJobs/7"
 SPEC = {"machineType": "n1-standard-8", "multihostGpuNodeCount": 2, "minGpuDriverVersion": "535.1"}
@@ -56,7 +57,7 @@ class Server:
         self._server.start()
 
     def stop(self) -> None:
-        self._server.stop(grace=0.1).wait(timeout=5)
+        assert self._server.stop(grace=0.1).wait(timeout=HANG_SECONDS)
 
 
 def stored(types: Any, **more: Any) -> Any:

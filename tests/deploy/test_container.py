@@ -11,7 +11,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ import pytest
 from tests.deploy.terraform import ROOT
 from tests.deploy.test_fresh_start import python  # noqa: F401  # a fixture: what the lock names
 from tests.deploy.what_runs import assert_it_diagnoses, own_files
-from tests.waiting import HANG_SECONDS
+from tests.waiting import HANG_SECONDS, wait_until
 from twin.serving import free_port
 
 RECIPE = (ROOT / "deploy" / "Dockerfile").read_text()
@@ -114,6 +113,12 @@ def test_the_image_holds_what_runs_compiled_and_nothing_else(image: Path, tmp_pa
     assert_it_diagnoses(app, tmp_path)
 
 
+def _listens(process: subprocess.Popen[bytes], port: int) -> bool:
+    assert process.poll() is None
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @pytest.fixture
 def served(image: Path, tmp_path: Path) -> Iterator[str]:
     """The container's own command, in its folder and with its variables; its address."""
@@ -132,12 +137,7 @@ def served(image: Path, tmp_path: Path) -> Iterator[str]:
     }
     process = subprocess.Popen(command, cwd=f"{image}{folder}", env=variables)
     try:
-        for _ in range(600):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", int(port))) == 0:
-                    break
-            assert process.poll() is None
-            time.sleep(0.1)
+        wait_until(lambda: _listens(process, int(port)))
         yield f"http://127.0.0.1:{port}/"
     finally:
         process.terminate()
