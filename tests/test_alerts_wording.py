@@ -204,3 +204,9 @@ def test_a_sentence_begins_with_a_capital_unless_it_begins_with_a_name(
     text: str, said: str
 ) -> None:
     assert wording.sentence_start(text) == said
+
+
+def test_the_sentence_under_every_error_goes_with_its_full_stop() -> None:
+    error = "The replica workerpool0-0 exited with a non-zero status of 1."
+    under = "To find out more about why your job exited please check the logs."
+    assert wording.plain_error(f"{error} {under}") == error

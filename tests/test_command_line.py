@@ -185,6 +185,19 @@ def test_a_refused_step_is_printed_as_one_that_is_not_taken(run: Any, tmp_path: 
     assert lines[start + 2 : start + 2 + len(step)] == step
 
 
+def test_a_refused_step_without_a_change_says_so(run: Any, tmp_path: Path) -> None:
+    file = case(tmp_path / "case.json")
+    written = (tmp_path / "policies.yaml").read_text()
+    before, _, _ = written.partition("policies:")
+    one = "{name: again, when: {}, do: [{resubmit: {}}]}"
+    text = before.replace("usd_per_job: 1", "usd_per_job: 0.01") + f"policies: [{one}]\n"
+    (tmp_path / "policies.yaml").write_text(text)
+    _, refused, _ = run("plan", file, "--policies", "policies.yaml")
+    lines = refused.splitlines()
+    start = lines.index("the step that is refused, and not taken:")
+    assert lines[start + 1] == "  the same job again, unchanged"
+
+
 def test_an_estimate_of_an_earlier_attempt_counts_as_plans_spell_it(
     run: Any, tmp_path: Path
 ) -> None:

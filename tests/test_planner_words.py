@@ -354,3 +354,54 @@ def test_an_output_in_snake_case_is_told_in_words() -> None:
     assert plan_words((change,), job(CUSTOM), only_rows_left=False) == (
         "output gs://a becomes gs://b"
     )
+
+
+def phrase_of(made: Plan) -> str:
+    return change_phrase(made.changes, lambda path: path, lambda text, limit: text[:limit])
+
+
+@pytest.mark.parametrize(
+    ("parts", "step", "phrase", "spelled"),
+    [
+        (
+            {"env": variables(BATCH_SIZE="64", WORKERS="8")},
+            "{env: {BATCH_SIZE: halve, WORKERS: halve}}",
+            "with BATCH_SIZE 32 with WORKERS 4",
+            "BATCH_SIZE 64 -> 32; WORKERS 8 -> 4",
+        ),
+        (
+            {"env": variables(timeout="64")},
+            "{env: {timeout: halve}}",
+            "with timeout 32",
+            "timeout 64 -> 32",
+        ),
+        (
+            {"args": ["--batch_size", "64"]},
+            '{args: {"--batch_size": halve}}',
+            "with --batch_size 32",
+            "--batch_size 64 -> 32",
+        ),
+        (
+            {"args": ["--batch_size=64"]},
+            '{args: {"--batch_size": halve}}',
+            "with --batch_size=32",
+            f"{SPEC}.args[0] --batch_size=64 -> --batch_size=32",
+        ),
+    ],
+    ids=["variables", "variable-like-a-field", "flag-and-value", "flag"],
+)
+def test_a_changed_setting_is_told_by_its_own_name(
+    parts: dict[str, Any], step: str, phrase: str, spelled: str
+) -> None:
+    made = planned(container(**parts), f"when: {{cause: gpu_memory}}, do: [{{resubmit: {step}}}]")
+    assert phrase_of(made) == phrase
+    assert change_list(made.changes, lambda path: path, lambda text, _: text) == spelled
+    kept = tuple(Change.parse(change.to_json()) for change in made.changes)
+    assert kept == made.changes
+
+
+def test_a_batch_size_that_is_no_number_is_taken_for_the_default() -> None:
+    document = job(BATCH).changed("manualBatchTuningParameters.batchSize", "many")
+    document = document.changed("dedicatedResources.machineSpec.machineType", "z9-ultra-4")
+    policy = "when: {cause: gpu_memory}, do: [{resubmit: {batch_size: halve}}]"
+    assert phrase_of(planned(document, policy)) == "with batch size 32"

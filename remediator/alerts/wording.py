@@ -208,7 +208,7 @@ def plain_error(text: str) -> str:
 _ERROR_READ = 12_000  # chosen: what is shown of an error is cut far below
 # Seen under real errors of custom jobs (tests/corpus): where the log is, in words and as a link.
 _BOILERPLATE = late_pattern(
-    r"(?:To find out more about why your job exited,? please check the logs:?"
+    r"(?:To find out more about why your job exited,? please check the logs:?(?:\.(?=\s*$))?"
     r"|(?:Please )?(?:check|see) the logs? (?:for (?:more )?(?:details|information))?:?(?= https://console)"
     r"|For (?:more|further) (?:details|information),? (?:please )?(?:check|see) the logs?:?)"
     r"(?:\s{0,4}https://console\.cloud\.google\.com/\S{0,2000})?"

@@ -234,6 +234,8 @@ def _step_lines(plan: Plan) -> list[str]:
     if not plan.refused_by:
         return lines
     refused = f"refused by: {', '.join(plan.refused_by)}"
+    if lines and not plan.changes:
+        lines = ["  the same job again, unchanged", *lines]
     return [refused, *(["the step that is refused, and not taken:", *lines] if lines else [])]
 
 

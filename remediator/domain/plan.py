@@ -26,18 +26,24 @@ from remediator.domain.numbers import is_number
 
 
 class Change(Struct, frozen=True):
-    """One field of a job, before and after; `before` None: it was not set."""
+    """One field of a job, before and after; `before` None: it was not set.
+
+    `name` is the variable or the flag whose value it is, which the field's path does not tell.
+    """
 
     field: str
     before: Any
     after: Any
+    name: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        return {"field": self.field, "from": self.before, "to": self.after}
+        body = {"field": self.field, "from": self.before, "to": self.after}
+        return {**body, "name": self.name} if self.name else body
 
     @classmethod
     def parse(cls, body: Json) -> Change:
-        return cls(str(body.get("field") or ""), body.get("from"), body.get("to"))
+        field, name = str(body.get("field") or ""), str(body.get("name") or "")
+        return cls(field, body.get("from"), body.get("to"), name)
 
 
 CLAIM_MARK = "{claim}"

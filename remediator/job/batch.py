@@ -11,6 +11,7 @@ from datetime import UTC
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator.domain import Change, Json
 from remediator.domain.late_pattern import late_pattern
@@ -122,9 +123,7 @@ def is_resumed(path: str) -> bool:
 def marked(changes: tuple[Change, ...], mark: str, token: str) -> tuple[Change, ...]:
     """The changes with a claim's token in place of the mark, in the names of input and output."""
     return tuple(
-        Change(one.field, one.before, _replaced(one.after, mark, token))
-        if is_resumed(one.field)
-        else one
+        replace(one, after=_replaced(one.after, mark, token)) if is_resumed(one.field) else one
         for one in changes
     )
 

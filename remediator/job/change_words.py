@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from remediator.domain import Change
 from remediator.domain.late_pattern import late_pattern
@@ -136,14 +137,16 @@ def change_list(changes: Iterable[Change], field_name: Callable[[str], str], sho
         if count is not None:
             before = f"{count.before} {before}" if count.before and change.before else before
             after = f"{count.after} {after}" if count.after and change.after else after
-        parts.append(f"{field_name(change.field)} {before} -> {after}")
+        what = show(change.name, 120) if change.name else field_name(change.field)
+        parts.append(f"{what} {before} -> {after}")
     return "; ".join(dict.fromkeys(parts))
 
 
 def change_phrase(changes: Iterable[Change], field_name: Callable[[str], str], show: Show) -> str:
     """Changes as a phrase: `on n1-standard-16 with 1 NVIDIA_TESLA_T4`; empty for none."""
     taken = tuple(map(_in_whole_numbers, itertools.islice(changes, MOST_CHANGES)))
-    made = {_name(c.field): c.after for c in taken if not is_resumed(c.field)}
+    named = [c for c in taken if c.name]
+    made = {_name(c.field): c.after for c in taken if not (c.name or is_resumed(c.field))}
     count = made.pop("acceleratorCount", None)
     device = made.get("acceleratorType")
     if count and device:
@@ -152,8 +155,11 @@ def change_phrase(changes: Iterable[Change], field_name: Callable[[str], str], s
         made["acceleratorType"] = f"{count} accelerators"
     made.pop("maxReplicaCount", None)  # follows the starting count, which is the one that counts
     said = ["with only the rows that are left"] if any(is_resumed(c.field) for c in taken) else []
+    said += dict.fromkeys(f"with {show(c.name, 60)} {show(str(c.after), 40)}" for c in named)
     for name, after in made.items():
-        if after is None:
+        if name.startswith(("args[", "command[")):
+            said.append(f"with {show(str(after), 40)}")  # `--batch-size=32` names itself
+        elif after is None:
             said.append(f"without {_ALERT_LABELS.get(name, name)}")
         else:
             phrase = _PHRASES.get(name, f"with {field_name(name)} {{0}}")
@@ -190,10 +196,10 @@ def _separate(changes: Iterable[Change]) -> Iterator[_NamedChange]:
 def _in_whole_numbers(change: Change) -> Change:
     """Numbers of a pipeline's spec are doubles (protobuf's Struct): two devices, not 2.0."""
     before, after = as_whole(change.before), as_whole(change.after)
-    return Change(
-        change.field,
-        change.before if before is None else before,
-        change.after if after is None else after,
+    return replace(
+        change,
+        before=change.before if before is None else before,
+        after=change.after if after is None else after,
     )
 
 

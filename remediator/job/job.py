@@ -421,6 +421,14 @@ class Job(Document, frozen=True):
         flag = self.read(f"{items}[{int(index) - 1}]")
         return flag if isinstance(flag, str) and flag.startswith("-") else ""
 
+    def setting_at(self, path: str) -> str:
+        """The variable or the flag whose value stands at a path; empty for any other field."""
+        holder, _, key = path.rpartition(".")
+        if key == "value" and holder.endswith("]"):
+            return self.variable_at(holder)
+        is_number = key.startswith(("args[", "command[")) and str(self.read(path)).isdecimal()
+        return self.flag_before(path) if is_number else ""
+
     def without_our_variables(self) -> Job:
         """A copy without the variables that we set in the containers."""
         job = self

@@ -29,6 +29,7 @@ from remediator.domain import (
     parse_seconds,
 )
 from remediator.domain.late_pattern import late_pattern
+from remediator.domain.numbers import as_whole
 from remediator.domain.time_words import hours_words
 from remediator.job import (
     DEFAULT_BATCH_SIZE,
@@ -395,7 +396,8 @@ def _costs_no_more(change: Change) -> bool:
         was_dear = _CHEAPER.get(str(change.before or "STANDARD"), -1)
         return _CHEAPER.get(str(change.after), 3) <= was_dear
     if name == "batchSize":
-        return int(change.after) <= int(change.before or DEFAULT_BATCH_SIZE)
+        before = as_whole(change.before) or DEFAULT_BATCH_SIZE
+        return int(change.after) <= before
     return _MACHINES.fullmatch(name) is not None
 
 

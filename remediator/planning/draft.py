@@ -115,7 +115,9 @@ class JobDraft(Struct, frozen=True):
         held = self.job.read(path)
         if held == value:
             return self
-        changes = merged_changes(self.changes, (Change(path, held, value),))
+        changes = merged_changes(
+            self.changes, (Change(path, held, value, self.job.setting_at(path)),)
+        )
         return replace(self, job=self.job.changed(path, value), changes=changes)
 
     def moved(self, region: str) -> JobDraft:
@@ -152,7 +154,7 @@ def merged_changes(*groups: Iterable[Change]) -> tuple[Change, ...]:
         earlier = merged.pop(change.field, None)
         before = change.before if earlier is None else earlier.before
         if before != change.after:
-            merged[change.field] = Change(change.field, before, change.after)
+            merged[change.field] = replace(change, before=before)
     return tuple(merged.values())
 
 

@@ -362,7 +362,7 @@ class _TriedInVain(StepHasNoEffect):  # never leaves this module
 
 
 def _taken_back(changes: Iterable[Change]) -> tuple[Change, ...]:
-    return tuple(Change(one.field, one.after, one.before) for one in changes)
+    return tuple(replace(one, before=one.after, after=one.before) for one in changes)
 
 
 class _QuotaTooSmall(StepHasNoEffect):  # never leaves this module
