@@ -125,3 +125,21 @@ def test_a_healthy_log_has_no_cause(form: Callable[[list[Line]], str]) -> None:
         (3700, "INFO", "all pages fetched, done"),
     ]
     assert verdict(form(lines)) is Cause.UNKNOWN
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_time_after_a_fetch_that_told_its_end_is_no_waiting(
+    form: Callable[[list[Line]], str],
+) -> None:
+    """What was printed at one go with the fetch's last line is what went on."""
+    lines: list[Line] = [
+        (0, "INFO", "query done: 4,812,330 rows, 14.2 s"),
+        (72.4, "INFO", "to_dataframe: 4812330 rows x 31 columns in 72.4 s (BigQuery Storage API)"),
+        (72.401, "INFO", "building features row by row (df.iterrows)"),
+        *(
+            (72.4 + 600 * i, "INFO", f"{160 * i},000/4,812,330 rows, 266.1 rows/s")
+            for i in range(1, 6)
+        ),
+        (3600.0, "INFO", "received SIGTERM, shutting down"),
+    ]
+    assert verdict(form(lines)) is not Cause.NETWORK_LATENCY

@@ -343,11 +343,13 @@ def _scaled(line: LogLine, held: _Bin, moment: float, start: float) -> float | N
 
 def _of_burst(burst: Sequence[_Bin], last: _Bin) -> _Bin:
     """Of lines that were written at one go the one that the time after them is given to: a report of several lines is
-    one thing, and what it waits for may stand in any of them.
+    one thing, and what it waits for may stand in any of them. A line that told how long it took is over, where the
+    last one tells of something else.
     """
     if last.reported:
         return last  # it begins a section of its own
-    return next((one for one in burst if one.waits and not one.stands), last)
+    open_ones = (one for one in burst if last.spans or not one.spans)
+    return next((one for one in open_ones if one.waits and not one.stands), last)
 
 
 def _answered_at_once(line: LogLine, gap: float) -> bool:
