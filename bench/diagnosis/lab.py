@@ -105,13 +105,15 @@ class Score:
         if verdict != "unknown":
             self.given += 1
             self.given_right += good
-        if found.verdict in RESUBMITTED:
+        # The guard `cause` refuses every resubmission for a verdict by words alone.
+        resubmitted = found.verdict in RESUBMITTED and not found.by_words_alone
+        if resubmitted:
             self.resubmitted += 1
             self.resubmitted_right += good
         if not good:
             self.wrong.append((scenario.id, truth[0], verdict))
             acceptable = {Cause(cause) for cause in truth}
-            if found.verdict in RESUBMITTED and not acceptable & RESUBMITTED:
+            if resubmitted and not acceptable & RESUBMITTED:
                 self.money.append(scenario.id)
             if found.verdict in NEVER_RETRIED and Cause(truth[0]) in RESUBMITTED:
                 self.stopped.append(scenario.id)
