@@ -1,4 +1,4 @@
-"""A log alone that ends in SIGTERM, or in the service's word that it cancels the job: read as a time-out, in every form."""
+"""A log alone that ends in SIGTERM, in the service's word that it cancels the job, or in probes of a server: what it is read as."""
 
 from __future__ import annotations
 
@@ -143,3 +143,33 @@ def test_time_after_a_fetch_that_told_its_end_is_no_waiting(
         (3600.0, "INFO", "received SIGTERM, shutting down"),
     ]
     assert verdict(form(lines)) is not Cause.NETWORK_LATENCY
+
+
+def _of_server(listens: int, probed: int) -> str:
+    probe = f'Startup probe failed: Get "http://10.4.0.12:{probed}/health": dial tcp 10.4.0.12:{probed}: connect: connection refused'
+    lines = [
+        f"INFO 12-01 05:01:41 [api_server.py:1090] Starting vLLM API server on http://0.0.0.0:{listens}",
+        "INFO:     Application startup complete.",
+        probe,
+        probe,
+        probe,
+        "Container failed to become ready within 1800s",
+    ]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("listens", "probed", "cause"),
+    [
+        (8000, 8080, Cause.INVALID_CONFIG),
+        (8080, 8000, Cause.INVALID_CONFIG),
+        (8080, 8080, Cause.SLOW_STARTUP),
+        (8080, 15021, Cause.SLOW_STARTUP),
+    ],
+    ids=["elsewhere", "probed-elsewhere", "the-same", "sidecar"],
+)
+def test_a_log_alone_tells_where_a_server_listens_and_is_probed(
+    listens: int, probed: int, cause: Cause
+) -> None:
+    """A bigger machine does not open a port."""
+    assert verdict(_of_server(listens, probed)) is cause

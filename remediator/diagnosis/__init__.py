@@ -24,7 +24,7 @@ from remediator.diagnosis.progress import read_progress
 from remediator.diagnosis.replicas import failed_replicas, machines_of
 from remediator.diagnosis.rules import CaseFeatures, rule_evidence
 from remediator.diagnosis.scoring import THRESHOLD, rank
-from remediator.diagnosis.servers import read_server
+from remediator.diagnosis.servers import Server, read_server
 from remediator.diagnosis.signature import Tag
 from remediator.diagnosis.texts import read_case, read_job, read_task
 from remediator.diagnosis.texts.case_text import SERVICE_TASK
@@ -227,11 +227,7 @@ def _read_features(
             heard, usage, timed_out=timed_out, vcpus=workload.vcpus, machines=machines
         ),
         distance=read_distance(case, workload, probe_threshold_seconds=probe_threshold_seconds),
-        server=(
-            read_server(case.log_lines, container_of(case.model))
-            if case.job.kind is JobKind.BATCH_PREDICTION
-            else None
-        ),
+        server=_server_of(case),
         treated_for=case.attempts[-1].verdict if case.attempts else "",
         recoveries=case.recoveries,
         machines=machines,
@@ -241,6 +237,15 @@ def _read_features(
         # Nothing failed: what the log complains of did not matter.
         return facts, ()
     return facts, (*reading.signs, *rule_evidence(facts))
+
+
+def _server_of(case: Case) -> Server | None:
+    """The model server of a batch prediction; of a log alone, one that is probed where it does not listen."""
+    of_batch = case.job.kind is JobKind.BATCH_PREDICTION
+    if not (of_batch or case.job.is_stand_in):
+        return None
+    server = read_server(case.log_lines, container_of(case.model))
+    return server if of_batch or (server.probed and server.other_port is not None) else None
 
 
 def _without_other_wishes(signs: Sequence[WeightedEvidence]) -> Sequence[WeightedEvidence]:

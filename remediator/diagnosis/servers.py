@@ -37,6 +37,14 @@ _ADDRESS = Linear(
     r"(?:listen|running on|serving|bound? to|bind|started|address|http server|available at|server (?:at|on)|uvicorn|hypercorn|waitress)[^|]{0,60}?(?:https?://)?(?P<host>\[[0-9a-f:]{2,40}\]|\d{1,3}(?:\.\d{1,3}){3}|localhost|\*):(?P<port>\d{2,5})\b"
     r"|(?:listening|listen|serving|running|started|bound|server)[^|]{0,40}\bport[ :=]{1,3}(?P<port2>\d{2,5})\b"
 )
+# A probe that was refused, in the words of kubelets: `Startup probe failed: Get "http://10.4.0.12:8080/health": dial tcp …`.
+_PROBED = Linear(
+    r"\b(?:startup|start-up|readiness|liveness|health) ?(?:probe|check)\b[^|]{0,160}?(?:\d{1,3}(?:\.\d{1,3}){3}|localhost|\[[0-9a-f:]{2,40}\]):(?P<port>\d{2,5})\b[^|]{0,160}\brefused\b",
+    needs="probe check",
+)
+_OF_A_SIDECAR = frozenset(
+    {15020, 15021}
+)  # documented: Istio's ports of health, istio.io/docs/ops/deployment/application-requirements
 _LOOPBACK = late_pattern(r"^(?:127\.\d{1,3}\.\d{1,3}\.\d{1,3}|localhost|\[::1\])$")
 _NOT_THE_SERVICE = Linear(
     r"management|metrics|admin|grpc|debug|control|upstream|inspect|redis|database|postgres"
@@ -84,7 +92,7 @@ class QuotedLine(Struct, frozen=True):
 class Server(Struct, frozen=True):
     """What the log tells of a model server.
 
-    `expected_port` is the container's, by its Model. `refusals` are answers to its health route other
+    `expected_port` is the container's, by its Model; where that names none, the one of a refused probe. `refusals` are answers to its health route other
     than 2xx and 503, with how often. `ended_in_request`: a worker ended, or was started anew, after a
     request and without a word of why.
     """
@@ -103,6 +111,8 @@ class Server(Struct, frozen=True):
     """The first line that tells that a worker ended, where nothing since its start says why."""
     no_upstream: tuple[QuotedLine, str, int] | None = None
     """A proxy's word that nobody behind it takes a request; the host, empty where none is named, and the port, 0."""
+    probed: bool = False
+    """A probe of it was refused, and names its port."""
     ports: frozenset[int] = frozenset()
     """Where servers in this container listen, by their own lines."""
 
@@ -134,6 +144,7 @@ class _Tally(Struct):
     silent_death: QuotedLine | None = None
     no_upstream: tuple[QuotedLine, str, int] | None = None
     explained: bool = False
+    probed: int | None = None
 
     def read(self, said: QuotedLine) -> None:
         text = said.text
@@ -142,7 +153,9 @@ class _Tally(Struct):
             self.ended = self.ended or (None if self.explained else said)
             return
         self.explained = self.explained or _EXPLAINS.is_in(text)
-        if _NO_UPSTREAM.is_in(text):
+        if asked := _PROBED.search(text):
+            self.probed = None if int(asked["port"]) in _OF_A_SIDECAR else int(asked["port"])
+        elif _NO_UPSTREAM.is_in(text):
             self._upstream(said)
         if (found := _ADDRESS.search(text)) and not _NOT_THE_SERVICE.search(text):
             self.addresses.append((found["host"] or "", int(found["port"] or found["port2"]), said))
@@ -199,6 +212,8 @@ def read_server(lines: Iterable[LogLine], container: Json) -> Server:
     for line in itertools.islice(lines, _MOST_LINES):
         tally.read(QuotedLine(line.insert_id or "logEntries", line.text[:_TEXT]))
     addresses, statuses = tally.addresses, tally.statuses
+    if tally.probed is not None and not container.get("ports"):
+        port = tally.probed
     inside = bool(addresses) and all(_LOOPBACK.match(host) for host, _, _ in addresses)
     elsewhere = bool(addresses) and all(found != port for _, found, _ in addresses)
     return Server(
@@ -218,6 +233,7 @@ def read_server(lines: Iterable[LogLine], container: Json) -> Server:
         first_request=tally.first_request,
         silent_death=tally.silent_death,
         no_upstream=tally.no_upstream,
+        probed=tally.probed is not None,
         ports=frozenset(found for _, found, _ in addresses),
     )
 

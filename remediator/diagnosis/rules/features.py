@@ -247,7 +247,9 @@ class CaseFeatures(Struct, frozen=True):
 
     @property
     def never_ready(self) -> bool:
-        """The service says that the model server was never ready."""
+        """The service says that the model server was never ready; of a log alone, the probes in it do."""
+        if self.job.is_stand_in and self.server is not None and self.server.probed:
+            return True
         if self.job.kind is not JobKind.BATCH_PREDICTION and self.workload.ran_into_timeout:
             return False
         return any(
