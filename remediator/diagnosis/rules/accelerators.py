@@ -122,7 +122,7 @@ def weigh_missing_device(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     if not facts.crashed or ended is None or workload.cpu_image or workload.hides_gpus:
         return
     says = f'{ended.author} ends with: "{ended.text[:_QUOTED]}"'
-    bare_machine = bool(workload.machine_type) and not workload.has_accelerator
+    bare_machine = bool(workload.machine_type) and not _accelerator_of(facts, says)
     if ended.cut_in is not None and bare_machine and STARTS_A_DEVICE.is_in(ended.cut_in):
         # Its last line is lost, but not where it stood: in the first call on a device.
         says = f'{ended.author} is cut off in "{ended.cut_in[-_QUOTED:]}"; {workload.machine_type} has none'
