@@ -149,7 +149,7 @@ _SEVERITIES = {
 
 
 def time_outs(name: str) -> Iterator[tuple[Mapping[str, Any], dict[str, Any]]]:
-    """Each line of `time_outs_blind`, `second_time_outs_blind` or `fourth_time_outs_blind`, and the case that it describes."""
+    """Each line of a set of time-outs (`fifth_time_outs_blind`, …), and the case that it describes."""
     with (LAB / f"{name}.jsonl").open(encoding="utf-8") as file:
         for text in file:
             line = json.loads(text)
@@ -190,7 +190,7 @@ def _time_out(line: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def score_time_outs(name: str) -> Score:
-    """The figures of `time_outs_blind`, `second_time_outs_blind` or `fourth_time_outs_blind`."""
+    """The figures of a set of time-outs (`fifth_time_outs_blind`, …)."""
     total = Score()
     for line, body in time_outs(name):
         one = Scenario(line["id"], line["software"], tuple(line["truth"]), False, False, line)

@@ -547,6 +547,7 @@ def report() -> str:
         "time_outs_told": _of_score(score_time_outs("time_outs_blind")),
         "second_time_outs_told": _of_score(score_time_outs("second_time_outs_blind")),
         "fourth_time_outs_told": _of_score(score_time_outs("fourth_time_outs_blind")),
+        "fifth_time_outs_told": _of_score(score_time_outs("fifth_time_outs_blind")),
         "speed": lines(SPEED),
     }
     page = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)

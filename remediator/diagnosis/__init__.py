@@ -216,7 +216,7 @@ def _read_features(
     reading = read_case(heard)
     usage = read_usage(case, workload, failed_replicas(case))
     machines = machines_of(case, catalog)
-    timed_out = workload.ran_into_timeout or reading.has(Tag.TIMED_OUT)
+    timed_out = _ran_out_of_time(case.job, reading)
     facts = CaseFeatures(
         job=case.job,
         earlier=case.earlier,
@@ -227,7 +227,7 @@ def _read_features(
             heard, usage, timed_out=timed_out, vcpus=workload.vcpus, machines=machines
         ),
         distance=read_distance(case, workload, probe_threshold_seconds=probe_threshold_seconds),
-        server=_server_of(case),
+        server=_server_of(case, workload.batch_size),
         treated_for=case.attempts[-1].verdict if case.attempts else "",
         recoveries=case.recoveries,
         machines=machines,
@@ -239,12 +239,12 @@ def _read_features(
     return facts, (*reading.signs, *rule_evidence(facts))
 
 
-def _server_of(case: Case) -> Server | None:
+def _server_of(case: Case, batch_size: int | None) -> Server | None:
     """The model server of a batch prediction; of a log alone, one that is probed where it does not listen."""
     of_batch = case.job.kind is JobKind.BATCH_PREDICTION
     if not (of_batch or case.job.is_stand_in):
         return None
-    server = read_server(case.log_lines, container_of(case.model))
+    server = read_server(case.log_lines, container_of(case.model), batch_size=batch_size)
     return server if of_batch or (server.probed and server.other_port is not None) else None
 
 
@@ -272,7 +272,7 @@ def _rests_on_texts(reading: TextEvidence, signs: Sequence[WeightedEvidence], ca
 
 
 def _ran_out_of_time(job: Job, reading: TextEvidence) -> bool:
-    return job.ran_into_timeout or reading.has(Tag.TIMED_OUT)
+    return job.ran_into_timeout or job.trials_ran_out or reading.has(Tag.TIMED_OUT)
 
 
 def _parts(job: Job) -> tuple[TaskCause, ...]:

@@ -60,14 +60,14 @@ _UNIT_OF_ALL = late_pattern(
 # What every account holds: a number with a unit, a key with one, or a word before all. Asked first.
 _MAY_TELL = Linear(
     r"\d ?(?:us|ms|s|secs?|seconds?|min)\b|_(?:us|ms|s|secs?|seconds)(?:_\w{3,5})?\s?[=:]|[(\[](?:us|ms|s|secs?|seconds)[)\]]"
-    r"|\b(?:comp|compute|calc|wait|comm|io|fwd|forward|data|load|sync)=\d|\b(?:stages?|timings?|times?|profile|breakdown|phases?|spans|spent|durations?)\b"
+    r"|\b(?:comp|compute|calc|wait|comm|io|fwd|forward|data|load|sync|dns|name_?lookup|lookup|connect|tls|ssl|handshake|ttfb|redis|db|sql|query|rpc|http|fetch|queue|read)=\d|\b(?:stages?|timings?|times?|profile|breakdown|phases?|spans|spent|durations?)\b"
 )
 _SUFFIX = late_pattern(r"_(?P<unit>us|ms|s|sec|secs|seconds)(?:_(?:avg|mean|total|sum))?$")
 # Words before parts that give no unit: seconds, as far as they are decimals.
 _TIMES = Linear(r"\b(?:stages?|timings?|times?|profile|breakdown|phases?|spans|spent|durations?)\b")
 # Parts that are times by their names, unit or none.
 _TIME_PART = late_pattern(
-    r"^(?:comp(?:ute)?|calc|solve|wait(?:ed)?|comm|io|fwd|forward|bwd|backward|data(?:_?load)?|load|sync|allreduce|idle|fetch|encode|decode|preprocess|postprocess|infer(?:ence)?)(?:_?time)?$",
+    r"^(?:comp(?:ute)?|calc|solve|wait(?:ed)?|comm|io|fwd|forward|bwd|backward|data(?:_?load)?|load|sync|allreduce|idle|fetch|encode|decode|preprocess|postprocess|infer(?:ence)?|dns|name_?lookup|resolve|lookup|connect|tcp|tls|ssl|handshake|(?:pre|start)_?transfer|ttfb|first_?byte|server|redis|db|sql|query|rpc|http|queue|read|write|parse|total|wall|elapsed)(?:_?time)?$",
     re.IGNORECASE,
 )
 _FEWEST_PARTS = 2  # with a unit; one more without; chosen
@@ -76,8 +76,8 @@ _UNIT = late_pattern(
     r"\d ?(?:ms|milliseconds?|s|secs?|seconds?|m|min|minutes?|h|hours?)\b", re.IGNORECASE
 )
 _AHEAD = Linear(
-    r"\b(?:retry(?:ing)?|back(?:ing)?[ -]?off|sleep(?:ing)?|next (?:try|attempt)|try(?:ing)? again|will)\b",
-    needs="retry back sleep next try will",
+    r"\b(?:retry(?:ing)?|back(?:ing)?[ -]?off|sleep(?:ing)?|next (?:try|attempt)|try(?:ing)? again|again in|will)\b",
+    needs="retry back sleep next try again will",
 )
 # What a number of seconds at a line's end is, where it is no time that was spent.
 _NO_SPAN = Linear(
@@ -103,7 +103,9 @@ _NO_SPAN_FIELD = late_pattern(
     re.IGNORECASE,
 )
 _WAIT_FIELD = late_pattern(
-    r"wait|latency|ttfb|first_byte|resolve|\bdns|connect|handshake|\btls|fetch|download|lookup|round_?trip|remote|network|query|http|response|transfer|recv|receiv|(?:^|_)(?:rpc|api|s3|gcs)(?:_|$)",
+    r"wait|latency|ttfb|first_?byte|resolv|resolution|(?:^|[\W_])(?:dns|net)(?:$|[\W_])|connect|handshake|\btls|fetch|download|lookup|round_?trip|remote|network|query|http|response|transfer|recv|receiv|queue|backend|upstream|blocked_on"
+    r"|(?:^|[\W_])(?:rpc|grpc|api|rest|s3|gcs|redis|memcached?|mget|hget|kafka|pubsub|mongo(?:db)?|cassandra|dynamo(?:db)?|bigtable|spanner|firestore|postgres(?:ql)?|mysql|jdbc|odbc|snowflake|bigquery|bq|elastic(?:search)?|feast|vault|ldap|ftp|sftp|nfs|db|database|sql)(?:$|[\W_])"
+    r"|(?:^|[\W_])(?:warten|attente|espera|abruf)(?:$|[\W_])",
     re.IGNORECASE,
 )
 _MIDDLE_FIELD = late_pattern(
@@ -135,7 +137,8 @@ _GENERIC = late_pattern(
     re.IGNORECASE,
 )
 _MAY_WAIT = late_pattern(
-    r"read|load|get|recv|receive|scan|open|list|pull|copy|stage|input|io", re.IGNORECASE
+    r"read|load|get|recv|receive|scan|open|list|pull|copy|stage|input|io|store|les(?:en|e)\b|lecture|lectura",
+    re.IGNORECASE,
 )
 
 
@@ -209,7 +212,7 @@ def parts_in(text: str) -> FieldSpan | None:
         suffix = _SUFFIX.search(one["name"])
         unit = one["unit"] or (suffix["unit"] if suffix else "")
         if unit and not _NO_SPAN_FIELD.search(one["name"]):
-            spans.append((_seconds(one["number"], unit), one["name"]))
+            spans.append((_seconds(one["number"], unit), _label(text, one)))
         elif not unit and of_all is not None and one.start() > of_all.end():
             spans.append((_seconds(one["number"], of_all["unit"]), one["name"]))
         elif "." in one["number"] and (
@@ -220,6 +223,18 @@ def parts_in(text: str) -> FieldSpan | None:
         of_times = all(_TIME_PART.match(name) for _, name in bare)
         spans = bare if len(bare) > _FEWEST_PARTS - of_times else []
     return _longest(spans)
+
+
+_LABEL = late_pattern(r"(?P<verb>[a-z]{3,12}) (?:[A-Z][\w.+-]*[ ,]?){1,6}$")
+
+
+def _label(text: str, part: re.Match[str]) -> str:
+    """The name of a part: with the verb before what it was done to, `read B04,B08 73.0s`, else its own."""
+    name = part["name"]
+    if part[0].startswith(f"{name}=") or part[0].startswith(f"{name}:"):
+        return name
+    found = _LABEL.search(text[: part.end("name")])
+    return found[0] if found is not None else name
 
 
 # What says that shares are of a time: of hits and misses, and of a machine's states, they are not.

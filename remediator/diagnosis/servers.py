@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct, field
 
 from remediator.case import LogLine
+from remediator.diagnosis.durations import duration_in
 from remediator.diagnosis.lazy_patterns import Linear
 from remediator.domain import Json
 from remediator.domain.late_pattern import late_pattern
@@ -89,6 +90,14 @@ class QuotedLine(Struct, frozen=True):
     text: str
 
 
+class SmallerRequest(Struct, frozen=True):
+    """How many instances a request had, and in how many seconds it was answered."""
+
+    instances: int
+    seconds: float
+    said: QuotedLine
+
+
 class Server(Struct, frozen=True):
     """What the log tells of a model server.
 
@@ -115,6 +124,8 @@ class Server(Struct, frozen=True):
     """A probe of it was refused, and names its port."""
     ports: frozenset[int] = frozenset()
     """Where servers in this container listen, by their own lines."""
+    smaller: SmallerRequest | None = None
+    """A request of fewer instances that was answered in time, at a pace at which the whole batch is not; None: there is none."""
 
     @property
     def proxies_itself(self) -> bool:
@@ -205,12 +216,20 @@ class _Tally(Struct):
 _REDIRECT, _CLIENT_ERROR, _UNAVAILABLE = 300, 400, 503  # documented: RFC 9110
 
 
-def read_server(lines: Iterable[LogLine], container: Json) -> Server:
-    """One pass over the log of a batch prediction's container; its port and routes by its Model."""
+def read_server(
+    lines: Iterable[LogLine], container: Json, *, batch_size: int | None = None
+) -> Server:
+    """One pass over the log of a batch prediction's container; its port and routes by its Model, and how many instances
+    a request has (None: not known).
+    """
     port, route = _port_of(container), str(container.get("healthRoute") or "")
     tally = _Tally(route)
+    smaller: SmallerRequest | None = None
     for line in itertools.islice(lines, _MOST_LINES):
-        tally.read(QuotedLine(line.insert_id or "logEntries", line.text[:_TEXT]))
+        said = QuotedLine(line.insert_id or "logEntries", line.text[:_TEXT])
+        tally.read(said)
+        if batch_size is not None and smaller is None:
+            smaller = _smaller_in(said, batch_size)
     addresses, statuses = tally.addresses, tally.statuses
     if tally.probed is not None and not container.get("ports"):
         port = tally.probed
@@ -235,7 +254,35 @@ def read_server(lines: Iterable[LogLine], container: Json) -> Server:
         no_upstream=tally.no_upstream,
         probed=tally.probed is not None,
         ports=frozenset(found for _, found, _ in addresses),
+        smaller=smaller,
     )
+
+
+# How many instances a line says that a request had, and that it was answered.
+_INSTANCES = Linear(
+    r"\b(?:n|bs|batch(?:[_ ]?size)?|size|count|instances|rows|items|images|docs|documents|prompts|inputs|texts|records)[ ]?[=:][ ]?(?P<after>\d{1,5})\b"
+    r"|\b(?P<before>\d{1,5})[ -](?:instances?|rows?|items?|images?|docs?|documents?|prompts?|inputs?|texts?|pages?|records?)\b"
+)
+_ANSWERED = Linear(
+    r"\b(?:done|finished|completed?|served|answered|returned|ok|took|200|processed|predicted|responded)\b"
+)
+_REQUEST_SECONDS = 600.0  # documented: of one request of a batch prediction
+_TOO_LONG = 0.8  # of them, from which the whole batch may take too long; chosen
+
+
+def _smaller_in(said: QuotedLine, batch_size: int) -> SmallerRequest | None:
+    """A request of fewer than `batch_size` instances that a line says was answered, where so many more take too long."""
+    found = _INSTANCES.search(said.text) if _ANSWERED.is_in(said.text) else None
+    seconds = duration_in(said.text) if found is not None else None
+    if found is None or seconds is None:
+        return None
+    instances = int(found["after"] or found["before"])
+    if not 0 < instances <= batch_size / 2 or seconds >= _REQUEST_SECONDS * _TOO_LONG:
+        return None
+    whole = seconds / instances * batch_size
+    if whole < _REQUEST_SECONDS * _TOO_LONG:
+        return None
+    return SmallerRequest(instances, seconds, said)
 
 
 def is_request(text: str) -> bool:
@@ -247,7 +294,7 @@ def is_request(text: str) -> bool:
 _ASKED = late_pattern(
     r"\b(?:GET|HEAD|POST|PUT|OPTIONS|DELETE|PATCH) (?:https?://(?:127\.\d{1,3}\.\d{1,3}\.\d{1,3}|localhost|0\.0\.0\.0|\[::1?\])(?::\d{1,5})?)?/[^\s\"]{0,200}(?: HTTP/\d(?:\.\d)?)?"
 )
-_ANSWERED = late_pattern(r"(?<![\w.:/-])[1-5]\d\d(?![\w.:/%-])")
+_WAS_ANSWERED = late_pattern(r"(?<![\w.:/-])[1-5]\d\d(?![\w.:/%-])")
 # What else stands in such a line: quoted names of clients, the status in words, levels and loggers.
 _BESIDE = late_pattern(
     r"\"[^\"]{0,300}\"|\[[^\]]{0,80}\]|\(?(?i:ok|created|no content|bad request|unauthorized|forbidden|not found|method not allowed|request timeout|conflict|payload too large|content too large|request entity too large|unprocessable (?:entity|content)|too many requests|internal server error|not implemented|bad gateway|service unavailable|gateway time-?out)\b\)?"
@@ -265,7 +312,7 @@ def is_access_line(text: str) -> bool:
     if asked is None or len(text) > _TEXT:
         return False
     rest = f"{head[: asked.start()]} {head[asked.end() :]}"
-    if _ANSWERED.search(rest) is None:
+    if _WAS_ANSWERED.search(rest) is None:
         return False
     return len(_BARE_WORD.findall(_BESIDE.sub(" ", rest))) <= _MOST_BESIDE
 

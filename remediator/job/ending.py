@@ -146,6 +146,24 @@ def part_timeout(job: Document) -> PartTimeout | None:
     return PartTimeout(part, max(stopped))
 
 
+def trials_ran_out(job: Document) -> bool:
+    """Whether a tuning job was cancelled when its trials had run as long as one may, and none had ended.
+
+    Whoever cancelled it: the trials' time was up, which tells what to look for, and not that somebody else than a person
+    ended the job.
+    """
+    limit, ran = fields.timeout_seconds(job), job.run_seconds
+    if job.kind is not JobKind.HYPERPARAMETER_TUNING or job.state is not JobState.CANCELLED:
+        return False
+    states = [str(either_key(trial, "state")) for _, trial in fields.listed(job, "trials")]
+    if limit is None or ran is None or not states or not _ALIVE.issuperset(states):
+        return False
+    return limit * _NEARLY <= ran <= limit + _LEEWAY_SECONDS
+
+
+_ALIVE = frozenset({"REQUESTED", "ACTIVE", "STOPPING"})  # documented: Trial.State
+
+
 def _failed_trials(job: Document) -> Iterator[float | None]:
     """How long each trial ran that ended without a measurement, in seconds; None where that is not known.
 

@@ -202,6 +202,11 @@ class Job(Document, frozen=True):
         return ending.command_limit_seconds(self)
 
     @property
+    def trials_ran_out(self) -> bool:
+        """Whether a tuning job was cancelled when its trials had run as long as one may, and none had ended."""
+        return ending.trials_ran_out(self)
+
+    @property
     def part_timeout(self) -> ending.PartTimeout | None:
         """The time-out that ended the trials or tasks of which the job failed; None where none did."""
         return ending.part_timeout(self)

@@ -57,7 +57,7 @@ def weigh_sections(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
             working, Cause.CPU_SATURATION, weight_of("section-full-cpus"), working.says
         )
         return
-    if facts.gpu_busy or facts.works_unseen:
+    if facts.gpu_busy or facts.works_unseen or facts.timeline.was_refused:
         return
     weight = _section_weight(facts, working)
     yield _of_section(working, Cause.SLOW_CODE, weight, working.says)
@@ -73,7 +73,12 @@ def _weigh_waiting(facts: CaseFeatures, *, full: bool) -> Iterator[WeightedEvide
         weight = least + (most - least) * min(1.0, (share - WAITING_SHARE) / _WAITING_SPAN)
         busy = waiting.by_name and facts.one_thread and not facts.cannot_tell_one_thread
         belied = full or facts.gpu_full or (cpu is None and not waiting.reported)
-        if belied or facts.timeline.answers is not None or facts.timeline.straggler is not None:
+        if (
+            belied
+            or facts.timeline.vain_poll is not None
+            or facts.timeline.was_refused
+            or facts.timeline.straggler is not None
+        ):
             weight = weight_of("waiting-section-belied")
         if facts.never_ready and not waiting.host:
             # What a server fetches before it serves is its start.
@@ -215,6 +220,9 @@ def weigh_own_cpu_time(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
         yield _of_cpu_time(Cause.NETWORK_LATENCY, weight_of("much-cpu-time-against-network"), says)
 
 
+_MANY_DUMPS = 3  # chosen
+
+
 def weigh_dumps(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     """Stacks that were written while it ran, and nearly all show the same place."""
     found, cpu = facts.timeline.dumps, facts.usage.cpu
@@ -222,15 +230,23 @@ def weigh_dumps(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
         return
     if facts.gpu_busy or (cpu is not None and cpu.is_full):
         return  # where a program stands that fills its machine is where its work is
-    if found.stuck and not facts.nearly_nothing:
+    idle = facts.nearly_nothing or (found.locked and cpu is None)
+    if found.stuck and not idle:
         return  # threads of its libraries, which no dump shows, may work, and its children
-    says = f"{found.count:,} stack dumps in the log show the program in {found.place}"
+    shown = (
+        f"{found.count:,} stack dumps in the log show"
+        if found.count > 1
+        else "a stack dump in the log shows"
+    )
+    says = f"{shown} the program in {found.place}"
     cause = Cause.SLOW_CODE
     if found.waits:
         cause, says = Cause.NETWORK_LATENCY, f"{says}, where it waits for another host's answer"
     elif found.stuck:
-        says += ", where each of its threads waits for another one of them"
-    yield weighted_evidence(cause, weight_of("dumps"), Source.LOG, found.where, says)
+        says += ", where each of its threads waits for another one of them, or for a lock"
+    many = found.count >= _MANY_DUMPS or found.stuck
+    weight = weight_of("dumps") if many else weight_of("dumps-few")
+    yield weighted_evidence(cause, weight, Source.LOG, found.where, says)
 
 
 def weigh_own_locks(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
@@ -241,6 +257,59 @@ def weigh_own_locks(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     says = f'{found.count:,} times the job\'s own store was locked by the job itself, the last "{found.example}"'
     yield weighted_evidence(
         Cause.SLOW_CODE, weight_of("own-locks"), Source.LOG, found.where, says, group="section"
+    )
+
+
+def weigh_held_lock(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """A profiler's word that the threads take turns: more of them, or more CPUs, do nothing more."""
+    found, cpu = facts.timeline.held_lock, facts.usage.cpu
+    if found is None or not facts.timed_out or facts.gpu_busy or (cpu is not None and cpu.is_full):
+        return
+    says = f'its threads take turns, as a profiler tells: "{found.example}"'
+    yield weighted_evidence(
+        Cause.SLOW_CODE, weight_of("threads-take-turns"), Source.LOG, found.where, says
+    )
+
+
+def weigh_vain_poll(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """What it waited for had ended, and its own code waits for another word."""
+    found = facts.timeline.vain_poll
+    if found is None or not (facts.timed_out or facts.died):
+        return
+    says = f'{found.count:,} polls were told the end by another word than it waits for, the last "{found.example}"'
+    yield weighted_evidence(
+        Cause.SLOW_CODE, weight_of("vain-poll"), Source.LOG, found.where, says, group="section"
+    )
+
+
+def weigh_account(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """A line of the program's own that accounts for most of the run."""
+    found, cpu = facts.timeline.account, facts.usage.cpu
+    if found is None or not facts.timed_out or facts.gpu_busy or (cpu is not None and cpu.is_full):
+        return
+    reports = facts.timeline.reports
+    if reports is not None and reports.busy >= _BUSY_SHARE:
+        return
+    waits = found.waits and not (facts.one_thread and not facts.cannot_tell_one_thread)
+    if not waits and facts.nearly_nothing:
+        return  # it did not compute there
+    cause = Cause.NETWORK_LATENCY if waits else Cause.SLOW_CODE
+    says = f'by its own account "{found.name}" took {found.share:.0%} of the run'
+    yield weighted_evidence(cause, weight_of("account"), Source.LOG, found.where, says)
+    other = Cause.SLOW_CODE if waits else Cause.NETWORK_LATENCY
+    yield weighted_evidence(
+        other, weight_of("account-against-other"), Source.LOG, found.where, says
+    )
+
+
+def weigh_prompt(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """It asked a person something, and nobody is there."""
+    found, cpu = facts.timeline.prompt, facts.usage.cpu
+    if found is None or not facts.timed_out or (cpu is not None and not facts.nearly_nothing):
+        return
+    says = f'the last that it said is a question that nobody answers: "{found.example}"'
+    yield weighted_evidence(
+        Cause.USER_CODE_ERROR, weight_of("prompt"), Source.LOG, found.where, says
     )
 
 

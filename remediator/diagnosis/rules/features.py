@@ -101,15 +101,15 @@ class CaseFeatures(Struct, frozen=True):
     @property
     def timed_out(self) -> bool:
         """Something ran out of time, by the job's error, its rows, its duration or its log."""
-        return self.workload.ran_into_timeout or self.reading.has(Tag.TIMED_OUT)
+        up = self.workload.ran_into_timeout or self.job.trials_ran_out
+        return up or self.reading.has(Tag.TIMED_OUT)
 
     @property
     def surely_timed_out(self) -> bool:
         """As `timed_out`, told by the service and not by a worker's line alone."""
         held = self.reading.tags.get(Tag.TIMED_OUT)
-        return self.workload.ran_into_timeout or (
-            held is not None and held[0].place is not TextPlace.LOG
-        )
+        up = self.workload.ran_into_timeout or self.job.trials_ran_out
+        return up or (held is not None and held[0].place is not TextPlace.LOG)
 
     @property
     def is_cut_request(self) -> bool:
@@ -206,7 +206,8 @@ class CaseFeatures(Struct, frozen=True):
     @property
     def stands_by_itself(self) -> bool:
         """It stood for what is its own: a sleep, a lock, a peer that never came."""
-        return self.own_stand is not None or self.timeline.own_locks is not None
+        stands = self.own_stand is not None or self.timeline.own_locks is not None
+        return stands or self.timeline.vain_poll is not None or self.timeline.prompt is not None
 
     @property
     def few_rows_failed(self) -> bool:

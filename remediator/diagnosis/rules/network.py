@@ -63,6 +63,34 @@ def weigh_answers(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     )
 
 
+_LASTED = 600.0  # seconds; chosen: a program that dies of a refusal tries for less
+
+
+def weigh_lasting_refusals(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
+    """What somebody refused over and over until the run ended, whatever the program said at last."""
+    found, cpu = facts.timeline.refusals, facts.usage.cpu
+    if found is None or not (facts.timed_out or (facts.died and found.seconds >= _LASTED)):
+        return
+    if facts.gpu_busy or (cpu is not None and cpu.mean >= BUSY_MEAN):
+        return  # whoever is refused does not compute meanwhile
+    lasted = exact_span_words(found.seconds)
+    says = f'refused {found.count:,} times in {lasted}, until the run ended: "{found.example}"'
+    yield weighted_evidence(
+        found.cause,
+        weight_of("refused-to-the-end"),
+        Source.LOG,
+        found.where,
+        says,
+        group="answers",
+    )
+
+    for sign in facts.reading.signs:
+        of_it = sign.group == "last-words" or (sign.text and found.tells(sign.text))
+        if of_it and sign.weight > 0 and sign.cause is not found.cause:
+            # What else is made of the same lines, and of the program's own last words.
+            yield weighted_evidence(sign.cause, -sign.weight, Source.LOG, found.where, says)
+
+
 _REFUSED = frozenset({"client-none-listens"})
 _GAVE_UP = frozenset({"client-time", "network-timeout", "raised-waiting"})
 

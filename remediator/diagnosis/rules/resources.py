@@ -107,7 +107,7 @@ def _cpu_not_full(facts: CaseFeatures, cpu: Load, words: str) -> Iterator[Weight
         yield load_evidence(
             cpu, Cause.SLOW_CODE, weight_of("hangs-against-code"), f"{words}: {hung}"
         )
-    elif facts.nearly_nothing and not facts.stands_by_itself and facts.timeline.answers is None:
+    elif facts.nearly_nothing and not facts.stands_by_itself and not facts.timeline.was_refused:
         says = f"{words}: the machine was idle while the job waited"
         # What for is not known where nothing that it could fetch is: a lock, a peer, a sleep.
         awaits = facts.requests_wait and not facts.stood

@@ -17,6 +17,7 @@ from remediator.diagnosis.signature import Tag, TextPlace
 from remediator.diagnosis.weighted_evidence import WeightedEvidence, weighted_evidence
 from remediator.diagnosis.weights import weight_of
 from remediator.domain import Cause, JobKind, Source
+from remediator.domain.time_words import exact_span_words
 
 
 def weigh_readiness(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
@@ -236,6 +237,16 @@ def weigh_request_size(facts: CaseFeatures) -> Iterator[WeightedEvidence]:
     yield weighted_evidence(
         Cause.REQUEST_TOO_LARGE, weight_of("bare-504"), Source.JOB, where, says, symptom=True
     )
+    smaller = facts.server.smaller if facts.server is not None else None
+    if smaller is not None:
+        # It works as it should: fewer at a time are answered in time.
+        took = exact_span_words(smaller.seconds)
+        says = f'a request of {smaller.instances} was answered in {took}: "{smaller.said.text[:_QUOTED]}"'
+        for cause, weight in (
+            (Cause.REQUEST_TOO_LARGE, weight_of("smaller-answered")),
+            (Cause.SLOW_CODE, weight_of("smaller-answered-against-code")),
+        ):
+            yield _of_server(cause, weight, smaller.said.where, says)
 
 
 def weigh_foreign_kind(facts: CaseFeatures) -> Iterator[WeightedEvidence]:

@@ -24,6 +24,7 @@ from remediator.diagnosis.texts.failed_rows import (
 )
 from remediator.diagnosis.texts.last_words import end_from_outside, last_words, stop_request
 from remediator.diagnosis.texts.log_lines import line_text, log_texts
+from remediator.diagnosis.texts.own_deadline import own_deadline
 from remediator.domain import JobKind, Source
 from remediator.domain.time_words import span_words
 from remediator.job import FaultPart, Job, RpcStatus
@@ -53,7 +54,11 @@ def read_case(case: Case) -> TextEvidence:
     # Partial failures are a sample of the error rows: where there are rows, those are counted.
     sample = 0 if rows else 1
     by_command = _end_by_command(case.job)
-    stopped = end_from_outside(case.log_lines) if case.job.is_stand_in else by_command
+    stopped = (
+        end_from_outside(case.log_lines)
+        if case.job.is_stand_in
+        else by_command or own_deadline(case.log_lines, case.job.run_seconds)
+    )
     case_texts = [
         *_job_texts(case.job),
         *(replace(one, count=sample) for one in sampled),
@@ -62,7 +67,7 @@ def read_case(case: Case) -> TextEvidence:
         *log_texts(
             case.log_lines,
             serves=case.job.kind is JobKind.BATCH_PREDICTION,
-            time_was_up=case.job.ran_into_timeout or stopped is not None,
+            time_was_up=case.job.ran_into_timeout or case.job.trials_ran_out or stopped is not None,
         ),
     ]
     failed_rows = failed_rows_of_account(case.rows) or failed_rows_of(case.job, case.error_files)

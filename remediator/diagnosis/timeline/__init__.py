@@ -31,6 +31,7 @@ from remediator.diagnosis.replicas import ReplicaMachine
 from remediator.diagnosis.servers import is_request
 from remediator.diagnosis.structure import read_log
 from remediator.diagnosis.texts.case_text import SERVICE_TASK
+from remediator.diagnosis.timeline.accounts import read_account
 from remediator.diagnosis.timeline.answers import read_answers
 from remediator.diagnosis.timeline.cpu_time import cpu_share
 from remediator.diagnosis.timeline.dumps import read_dumps
@@ -50,9 +51,16 @@ from remediator.diagnosis.timeline.line_words import (
 from remediator.diagnosis.timeline.machine_reports import read_machine_reports
 from remediator.diagnosis.timeline.pauses import paused_to_the_end, read_pauses
 from remediator.diagnosis.timeline.peers import read_straggler
+from remediator.diagnosis.timeline.refusals import read_refusals
 from remediator.diagnosis.timeline.section import Fetches, Timeline
 from remediator.diagnosis.timeline.sections import sections_by_telemetry, timeline_by_log
-from remediator.diagnosis.timeline.standstill import read_lone_worker, read_own_locks
+from remediator.diagnosis.timeline.standstill import (
+    read_held_lock,
+    read_lone_worker,
+    read_own_locks,
+    read_prompt,
+    read_vain_poll,
+)
 from remediator.domain import JobKind
 from remediator.domain.late_pattern import late_pattern
 from remediator.domain.numbers import median
@@ -101,22 +109,34 @@ def _read_timeline(
     # What a server answered itself is none of the answers that it got.
     asked = [line for line in own if not _answers_itself(line.text)] if serves else own
     answers = read_answers(asked) if timed_out else None
+    refusals = read_refusals(asked) if answers is None else None
     busy = timed_out and usage.cpu is not None and usage.cpu.is_full
     reported = sections_by_telemetry(usage, case.job.start_time)
     if reported is not None:
         return Timeline(
-            reported[0], done, slow_fetches, pauses=pauses, paused_at=paused_at, answers=answers
+            reported[0],
+            done,
+            slow_fetches,
+            pauses=pauses,
+            paused_at=paused_at,
+            answers=answers,
+            refusals=refusals,
         )
     return replace(
-        timeline_by_log(case, lines, done),
+        timeline_by_log(case, lines, done, idle=_is_idle(usage, vcpus)),
         cpu_share=_possible(cpu_share(lines), vcpus),
         pauses=pauses,
         paused_at=paused_at,
         stopped_at=_stopped_at(lines, case.job.end_time) if busy else None,
         answers=answers,
+        refusals=refusals,
         dumps=read_dumps(own) if timed_out else None,
         straggler=read_straggler(lines) if timed_out else None,
         own_locks=read_own_locks(own) if timed_out else None,
+        held_lock=read_held_lock(own) if timed_out else None,
+        vain_poll=read_vain_poll(own) if timed_out else None,
+        account=read_account(lines, case.job.run_seconds) if timed_out else None,
+        prompt=read_prompt(own, _ended(case)) if timed_out else None,
         lone_worker=read_lone_worker(lines, vcpus) if timed_out and usage.cpu is None else None,
         reports=(
             read_machine_reports(lines, vcpus, machines)
@@ -125,6 +145,21 @@ def _read_timeline(
         ),
         slow_fetches=slow_fetches,
     )
+
+
+def _ended(case: Case) -> float | None:
+    return case.job.end_time.timestamp() if case.job.end_time is not None else None
+
+
+_A_THREAD = 0.6  # of a vCPU, below which nothing computes all the while; chosen
+_IDLE = 0.05  # of CPUs whose number is not known; chosen
+_NOISE = 0.02  # of all vCPUs, as much as an idle machine does by itself; chosen
+
+
+def _is_idle(usage: Usage, vcpus: int | None) -> bool:
+    """Whether the CPUs did less than one busy thread's work; False where nobody measured them."""
+    least = max(_A_THREAD / vcpus, _NOISE) if vcpus else _IDLE
+    return usage.cpu is not None and usage.cpu.usual < least
 
 
 _ANSWERS = Linear(

@@ -42,7 +42,7 @@ _GNU = Linear(
 )
 # `chunk_001.fa  real 8m12.1s user 500m28.0s sys 1m48.3s`: a shell's report, put on one line.
 _ONE_LINE = Linear(
-    rf"\breal[\s=]+(?:(?P<minutes>\d{{1,5}})m)?(?P<rest>{_NUMBER})s?[\s,]+user[\s=]+(?:(?P<user_minutes>\d{{1,6}})m)?(?P<user>{_NUMBER})\b",
+    rf"\breal[\s=:]+(?:(?P<minutes>\d{{1,5}})m)?(?P<rest>{_NUMBER}) ?s?[\s,/]+user[\s=:]+(?:(?P<user_minutes>\d{{1,6}})m)?(?P<user>{_NUMBER})\b",
     needs="real",
 )
 # A timer's report goes over lines; each of its parts by itself.

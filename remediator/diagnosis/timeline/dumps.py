@@ -14,6 +14,8 @@ from msgspec import Struct
 
 from remediator.case import LogLine
 from remediator.diagnosis.durations import TEXT
+from remediator.diagnosis.lazy_patterns import Linear
+from remediator.diagnosis.progress_lines import is_progress
 from remediator.diagnosis.timeline.line_words import WAITING_STACK
 from remediator.domain.late_pattern import late_pattern
 
@@ -22,11 +24,29 @@ __all__ = ["Dumps", "read_dumps"]
 _HEADER = late_pattern(
     r"^\W{0,3}(?:(?P<current>Current )?[Tt]hread 0x[0-9a-fA-F]+ (?:\[[^\]]{0,60}\] )?\(most recent call first\):"
     r"|Thread \d+ \((?:idle|active)[^)]{0,20}\): \"?(?P<name>[\w.-]{1,60})"
-    r"|\"(?P<java>[\w. -]{1,60})\" #\d+ )"
+    r"|\"(?P<java>[\w. -]{1,60})\" #\d+ "
+    r"|goroutine \d+ (?:gp=\S+ )?(?:m=\S+ )?\[(?P<go>[^\]]{1,60})\]:"
+    r"|Thread \d+ \((?:Thread 0x|LWP )[^:]{0,80}:)"
 )
-_PYTHON = late_pattern(r"^\s*File \"(?P<file>[^\"]{1,300})\", line \d+ in (?P<function>\S{1,120})")
-_PY_SPY = late_pattern(r"^\s+(?P<function>[\w.<>]{1,120}) \((?P<file>[^():]{1,300}):\d+\)")
+_PYTHON = late_pattern(
+    r"^\s*File \"(?P<file>[^\"]{1,300})\", line \d+ in (?P<function>\S{1,120})(?P<note>.{0,120})"
+)
+_PY_SPY = late_pattern(
+    r"^\s+(?P<function>[\w.<>:~*&,]{1,120}) \((?P<file>[^():]{1,300}\.so[.\d]*|[^():]{1,300}(?=:\d))[^)]{0,12}\)"
+)
 _JAVA = late_pattern(r"^\s*at (?P<function>[\w.$<>]{1,200})\((?P<file>[^)]{0,120})\)")
+# gdb's `#1  0x00007f1c in pthread_mutex_lock () from /lib/libc.so.6`, Go's `sync.(*Mutex).Lock(0xc0001)`.
+_GDB = late_pattern(
+    r"^\s*#\d{1,3}\s+(?:0x[0-9a-f]{1,16} in )?(?P<function>[\w:~<>,*&.@-]{1,120}) ?\(.{0,200}\)(?: (?:from|at) (?P<file>\S{1,200}))?"
+)
+_GO = late_pattern(
+    r"^(?P<function>[\w./-]{1,120}(?:\.\(\*?\w{1,60}\))?\.\w{1,80})\((?P<file>)[^)]{0,200}\)$"
+)
+_GO_FILE = late_pattern(r"^\s+/\S{1,200}\.(?:go|s):\d+\b")
+# What a dump says of a stack besides its frames; documented: the JVM's thread dumps.
+_NOTE = late_pattern(
+    r"^\s*(?:- (?:waiting|parking|locked|blocked|eliminated)\b|java\.lang\.Thread\.State:)"
+)
 _PREFIX = late_pattern(r"^\[[\w.:-]{1,24}\] ?")
 _MAIN = frozenset({"main", "mainthread"})
 # What only waits for another thread, a process or a lock.
@@ -37,6 +57,12 @@ _STANDS = re.compile(
 _OWN_THREADS = re.compile(
     r"threading\.py|queue\.py|java\.lang\.Object\.wait|LockSupport\.park|\bjoin\b"
 )
+# A lock, by the names of functions that take one and by what a dump says of it.
+_LOCKS = re.compile(
+    r"lll_lock_wait|futex|mutex|sem(?:aphore)?_?(?:timed)?wait|semacquire|rwlock|spin_?lock|monitor|waiting to lock|BLOCKED \(on|parking to wait|(?:^|[\W_])r?locks?(?:$|[\W_])|\bacquire|LockSupport|ThreadPool::|pthread_cond|\bsync\.",
+    re.IGNORECASE,
+)
+_ALL_OF_ONE = 20.0  # seconds, in which one dump is written; chosen
 _FEWEST, _MOST = 3, 0.8  # dumps, and the part of them that shows the same; chosen
 _INNERMOST = 3  # frames that say what is waited for; chosen
 
@@ -51,12 +77,16 @@ class Dumps(Struct, frozen=True):
     waits: bool
     where: str
     stuck: bool = False
+    locked: bool = False
+    """A lock is shown, and no work after it."""
 
 
 class _Stack(Struct):
     main: bool
     where: str
     frames: list[tuple[str, str]]
+    moment: float = 0.0
+    notes: str = ""
 
 
 def read_dumps(lines: Sequence[LogLine]) -> Dumps | None:
@@ -64,7 +94,8 @@ def read_dumps(lines: Sequence[LogLine]) -> Dumps | None:
     dumps = list(_dumps(lines))
     stood = [found for dump in dumps if (found := _place(_main_of(dump))) is not None]
     if len(stood) < _FEWEST:
-        return _stuck(dumps)
+        stuck = _stuck(dumps) or _locked(lines, dumps) or _deadlock(lines)
+        return stuck or _few(dumps, stood)
     (place, waits), count = Counter((place, waits) for place, waits, _ in stood).most_common(1)[0]
     if count < _FEWEST or count < len(stood) * _MOST:
         return None
@@ -81,6 +112,65 @@ def _stuck(dumps: Sequence[Sequence[_Stack]]) -> Dumps | None:
     if count < len(held) * _MOST:
         return None
     return Dumps(count, place, waits=False, where=_main_of(held[-1]).where, stuck=True)
+
+
+def _few(dumps: Sequence[Sequence[_Stack]], stood: Sequence[tuple[str, bool, str]]) -> Dumps | None:
+    """The same of one dump or two, all of which show one place."""
+    if not stood or len({place for place, _, _ in stood}) > 1 or len(stood) < len(dumps):
+        return None
+    place, waits, where = stood[-1]
+    return Dumps(len(stood), place, waits, where)
+
+
+def _locked(lines: Sequence[LogLine], dumps: Sequence[Sequence[_Stack]]) -> Dumps | None:
+    """The same by one dump alone, of several stacks: each waits for another thread, a process or a lock of its own, one at
+    least for a lock, and nothing was done after it.
+    """
+    stacks = [stack for dump in dumps for stack in dump]
+    if not stacks:
+        return None
+    last = max(stack.moment for stack in stacks)
+    held = [stack for stack in stacks if stack.moment >= last - _ALL_OF_ONE]
+    locks = [stack for stack in held if _waits_for_a_lock(stack)]
+    stand = all(stack in locks or _STANDS.search(_innermost(stack)) for stack in held)
+    outside = any(WAITING_STACK.search(_innermost(stack)) for stack in held)
+    if not locks or not stand or outside or len(held) == 1:
+        return None
+    after = [line for line in lines if line.time is not None and line.time.timestamp() > last]
+    if any(is_progress(line.text[:TEXT]) for line in after):
+        return None
+    shown = locks[0]
+    return Dumps(1, _shown(shown), waits=False, where=shown.where, stuck=True, locked=True)
+
+
+# What a runtime says itself of threads that wait for each other; documented: HotSpot's jstack, Go's runtime, valgrind.
+_DEADLOCK = Linear(
+    r"\bfound (?:one|\d{1,3}) (?:java-level )?deadlocks?\b|\ball goroutines are asleep\b|\b(?:possible|potential) deadlock\b|\block order (?:inversion|violat)|\bdeadlock (?:between|of|in) (?:threads?|goroutines?|locks?)\b",
+    needs="deadlock asleep inversion violat",
+)
+
+
+def _deadlock(lines: Sequence[LogLine]) -> Dumps | None:
+    """The same by a runtime's own word, after which nothing was done."""
+    for line in reversed(lines):
+        text = line.text[:TEXT]
+        if is_progress(text):
+            return None
+        if _DEADLOCK.is_in(text):
+            place = " ".join(text.split())[:_SHOWN]
+            return Dumps(
+                1, place, waits=False, where=line.insert_id or "logEntries", stuck=True, locked=True
+            )
+    return None
+
+
+_SHOWN = 80  # characters; chosen
+
+
+def _waits_for_a_lock(stack: _Stack) -> bool:
+    # Python joins a thread by a lock of that thread's state.
+    words = f"{_innermost(stack)} {stack.notes}".replace("tstate_lock", "")
+    return _LOCKS.search(words) is not None
 
 
 def _waits_for_a_thread(stack: _Stack) -> bool:
@@ -106,17 +196,29 @@ def _dumps_of_one(lines: Sequence[LogLine]) -> Iterator[list[_Stack]]:
             if header is not None:
                 name = (header["name"] or header["java"] or "").lower()
                 main = bool(header["current"]) or name in _MAIN
-                held.append(_Stack(main, line.insert_id or "logEntries", []))
+                moment = line.time.timestamp() if line.time else 0.0
+                where = line.insert_id or "logEntries"
+                held.append(_Stack(main, where, [], moment, header["go"] or ""))
                 continue
-            frame = held and (
-                _PYTHON.match(text[:TEXT]) or _PY_SPY.match(text[:TEXT]) or _JAVA.match(text[:TEXT])
-            )
+            frame = held and _frame_in(text[:TEXT])
             if frame:
-                held[-1].frames.append((frame["file"], frame["function"]))
+                held[-1].frames.append((frame["file"] or "", frame["function"]))
+                note = frame.groupdict().get("note") or ""
+                if len(held[-1].frames) <= _INNERMOST:
+                    held[-1].notes += note
+            elif held and (_NOTE.match(text) or _GO_FILE.match(text)):
+                if len(held[-1].frames) <= _INNERMOST and "- locked" not in text:
+                    held[-1].notes += text[:TEXT] if _NOTE.match(text) else ""
             elif held and text.strip() and held[-1].frames:
                 yield [stack for stack in held if stack.frames]
                 held = []
     yield [stack for stack in held if stack.frames]
+
+
+def _frame_in(text: str) -> re.Match[str] | None:
+    return next(
+        (found for one in (_PYTHON, _PY_SPY, _JAVA, _GDB, _GO) if (found := one.match(text))), None
+    )
 
 
 def _main_of(dump: Sequence[_Stack]) -> _Stack:
@@ -143,4 +245,4 @@ def _shown(stack: _Stack) -> str:
 
 
 def _of_library(file: str) -> bool:
-    return "site-packages" in file or "/lib/python" in file or file.startswith("<")
+    return "site-packages" in file or "/lib/python" in file or ".so" in file or file.startswith("<")

@@ -66,7 +66,7 @@ WAITING = Linear(
     r"|\brequest(?:ing|ed)? (?:to|from|of|data)\b|\bresponse from\b|\blatency\b"
     r"|\bstream(?:ing|ed)? from\b|\b(?:copy|open|list|read)(?:ing)? (?:file )?(?:from |path: )?(?:gs|s3a?|abfss?|wasbs?|hdfs)://|\breceived? from\b|\bquery(?:ing)? (?:bigquery|database|api)"
     r"|\bread(?:ing)? from (?:gs|s3|http|remote|the network|bigquery|bucket)|\bpull(?:ing|ed)?\b|\bround[- ]trip\b|\brpc\b"
-    r"|\bapi call\b|\b(?:postgres(?:ql)?|mysql|jdbc:\w{1,20}|mongodb(?:\+srv)?|snowflake|s?ftp)://|\b(?:wget|curl|rsync|gsutil|rclone)\b"
+    r"|\bnot responding\b.{0,20}\btrying\b|\bapi call\b|\b(?:postgres(?:ql)?|mysql|jdbc:\w{1,20}|mongodb(?:\+srv)?|snowflake|s?ftp)://|\b(?:wget|curl|rsync|gsutil|rclone)\b"
     r"|\bbigquery\b.{0,60}\b(?:page|rows?|result|read|query)|\b(?:page|rows?|results?)\b.{0,40}\bfrom bigquery\b"
     r"|\b\d[\d.,]* ?(?:[kmgt]i?)?b(?:ytes)? in [\d.]+ ?m?s\b|\bstag(?:e|ing)[- ]?in\b"
     r"|\b(?:rows?|records?|bytes|batch(?: of \d+)?|page|chunk|shard|documents?|messages?|results?(?: set)?|response|answer|reply) (?:received|arrived|drained|fetched|came)\b|\bround-?trips?\b|\baller(?:s)?-retours?\b|\brtt\b|\blook(?:ed)?[- ]?ups?\b"
@@ -104,6 +104,15 @@ STANDING = Linear(
 ALIVE = Linear(
     r"\bheart ?beat\b|\b(?:still|keep) ?-?alive\b|\b(?:thread|process|worker|daemon|orted|node|host|rank|loop)s? (?:is |are )?alive\b|^\W*ping\W*$|\b(?:get|head) /(?:health|healthz|ready|readyz|ping|live|livez|v1/health)\b"
     r"|\bbooting worker\b|\bwaiting for application startup\b|\bapplication startup complete\b|\bstarted server process\b"
+)
+# Chores beside the work, in a thread or a process of their own: what is sent to whoever watches the job, notices of newer
+# versions, credentials renewed. None of them owns the time of the work.
+CHORE = Linear(
+    r"\b(?:metrics?|telemetry|traces?|spans?|usage (?:stat[a-z]*|data|reports?)|heart ?beats?|analytics|crash reports?|audit events?|log (?:batch(?:es)?|lines|records))\b.{0,40}\b(?:push(?:e[sd]|ing)?|export(?:er|ed|ing|s)?|flush(?:e[sd]|ing)?|sen[dt](?:ing|s)?|upload(?:ed|ing|s)?|ship(?:ped|ping)?|report(?:ed|ing)?|deliver(?:ed|y|ing)?|publish(?:ed|ing)?|scrap(?:ed?|ing)|emit(?:ted|ting)?|miss(?:ed|ing)?|late|lost)\b"
+    r"|\b(?:push|export|flush|send|ship|report|deliver|publish|emit)(?:ed|ing)? (?:the |a |batch of |\d+ ){0,3}(?:metrics?|telemetry|traces?|spans?|usage (?:stat[a-z]*|data)|heart ?beats?|analytics)\b"
+    r"|\bpush-?gateway\b|\b(?:statsd|otlp|opentelemetry|sentry|graphite)\b|\bnew(?:er)? (?:release|version) (?:of \S{1,40} )?(?:is |\(?v?[\d.]+\)? )*available\b|\bupdate (?:is )?available\b"
+    r"|^\W{0,3}(?:wandb|comet(?:_ml)?|neptune|mlflow|clearml)\b\W{0,2}[: \[]|\b(?:access |auth |id )?(?:token|credentials?) (?:was |were )?(?:refreshed|renewed)\b|\b(?:refresh|renew)(?:ed|ing) (?:the )?(?:access |auth |id )?(?:tokens?|credentials?|lease)\b",
+    needs="metric telemetry trace span usage heart analytics report audit log push statsd otlp sentry graphite availab wandb comet neptune mlflow clearml token credential lease",
 )
 # A watchdog's or a monitor's word that nothing came: the section before goes on, whatever it is called. A line that
 # names what is still running names a section.

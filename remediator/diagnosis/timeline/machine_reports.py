@@ -8,10 +8,9 @@ program says of its own process (`cpu=100%`) is left out where it does not say o
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from remediator.case import LogLine
 from remediator.diagnosis.durations import TEXT
@@ -26,7 +25,7 @@ __all__ = ["MachineReports", "is_report", "read_machine_reports"]
 
 # Of which every form holds one: asked first, since most lines hold none.
 _ANY = Linear(
-    r"\bload\b|\bcpu[ =:]{1,4}\d{3}|\bcores?\b|\bv?cpus\b|\bcpu\b.{0,24}%|\bcpu[a-z_ ]{0,20}[=:]|%cpu|\b(?:9\d|100)(?:\.\d)? ?% cpu|%?cpu\(s\)|\ball\s+\d|(?:^|[0-9Z]\s)\W{0,3}(?:\S*vmstat\S*\s+)?(?:\d{1,12}\s+){12}"
+    r"\bload|utili[sz]ation|\bidle|nr_throttled|\bcpu ?%|(?:cpus?|cores)_|\bthreads\b.{0,24}\d/|\d ?/ ?\d{1,4} threads\b|\bcpu[ =:]{1,4}\d{3}|\bcores?\b|\bv?cpus\b|\bcpu\b.{0,24}%|\bcpu[a-z_ ]{0,20}[=:]|%cpu|\b\d{2,5}(?:\.\d{1,2})? ?%,? ?cpu|%?cpu\(s\)|\ball\s+\d|(?:^|[0-9Z]\s)\W{0,3}(?:\S*vmstat\S*\s+)?(?:\d{1,12}\s+){12}"
 )
 # `%Cpu(s): 98.2 us,  1.1 sy`; documented: top(1).
 _TOP = Linear(
@@ -45,7 +44,7 @@ _LOAD = Linear(
 _UPTIME = Linear(r"\bup\b.{1,40}\bload average: ", needs="average")
 # `cpu 3193%`: above one and a half CPUs it can only be all threads of a program, in hundredths of a CPU.
 _THREADS = Linear(
-    r"\bcpu[ =:]{1,4}(?P<percent>\d{3,5})(?:\.\d{1,2})? ?%|%cpu[ =:]{1,3}(?P<column>\d{3,5})(?:\.\d{1,2})?\b",
+    r"\bcpu[ =:]{1,4}(?P<percent>\d{3,5})(?:\.\d{1,2})? ?%|\b(?P<before>\d{3,5})(?:\.\d{1,2})? ?% cpu\b|(?:%cpu|\bcpu ?%)[ =:]{1,3}(?P<column>\d{3,5})(?:\.\d{1,2})?\b",
     needs="cpu",
 )
 # `cpu 1.0 of 8 cores`, `busy 7.9/8 cpus`, `2 of 16 cores in use`; what a scheduler gave away is no use.
@@ -53,13 +52,42 @@ _IN_USE = Linear(
     r"\b(?:cpus?|cores?|using|uses|used|busy|util[a-z]{0,10})\b[^\d]{0,16}(?P<used>\d{1,4}(?:[.,]\d{1,2})?) ?(?:/|of|out of) ?(?P<of>\d{1,4}) (?:v?cpus?|cores)\b"
     r"|\b(?P<busy>\d{1,4}(?:[.,]\d{1,2})?) ?(?:/|of|out of) ?(?P<all>\d{1,4}) (?:v?cpus?|cores) (?:are |is )?(?:busy|in use|used|active)\b"
 )
+# `threads busy 15.9/16`: with a fraction it is measured, and no count of a pool's members that wait for something.
+_THREADS_BUSY = Linear(
+    r"\b(?:busy|active|running|computing)[ _]threads[ =:]{1,3}(?P<used>\d{1,3}\.\d{1,2}) ?(?:/|of|out of) ?(?P<of>\d{1,4})\b"
+    r"|\bthreads[ _](?:busy|active|running|computing|in use)[ =:]{1,3}(?P<number>\d{1,3}\.\d{1,2}) ?(?:/|of|out of) ?(?P<all>\d{1,4})\b"
+    r"|\b(?P<first>\d{1,3}\.\d{1,2}) ?(?:/|of|out of) ?(?P<last>\d{1,4}) threads (?:are |is )?(?:busy|active|running|computing|in use)\b",
+    needs="thread",
+)
+# `8 threads, utilisation 99%`, `cpu idle 0.4%`, `cpu_used=7.9 cpu_total=8`.
+_OF_THREADS = Linear(
+    r"\b(?P<threads>\d{1,3}) (?:busy |compute |worker )?threads\b[^|%]{0,24}\butili[sz]ation[ =:]{1,3}(?P<percent>\d{1,3}(?:\.\d{1,2})?) ?%",
+    needs="utili",
+)
+_CPU_IDLE = Linear(
+    r"\bcpus?[ _](?:is |are )?idle[ _a-z]{0,8}[ =:]{1,3}(?P<percent>\d{1,3}(?:[.,]\d{1,2})?) ?%|\b(?P<before>\d{1,3}(?:[.,]\d{1,2})?) ?% (?:of (?:the |all )?)?(?:cpus?|cores) (?:is |are |were )?idle\b",
+    needs="idle",
+)
+_USED_AND_ALL = Linear(
+    r"\b(?:cpus?|cores)[_ ](?:used|busy|in[_ ]use)[ =:]{1,3}(?P<used>\d{1,3}(?:\.\d{1,2})?)[ ,;]{1,3}(?:cpus?|cores)[_ ](?:total|count|all|available|limit)[ =:]{1,3}(?P<of>\d{1,3})\b"
+)
+# `nr_periods 600 nr_throttled 598`: periods in which all that was allowed was used up; documented: the kernel's cgroups.
+_HELD_BACK = Linear(
+    r"\bnr_periods\W{1,4}(?P<all>\d{1,12})\W{1,6}nr_throttled\W{1,4}(?P<held>\d{1,12})",
+    needs="throttled",
+)
+# `cpu=7.95 cores`, `cpu 3.9 vcpus`: so many of them.
+_SO_MANY = Linear(
+    r"\bcpus?(?:[ _](?:usage|use|used))?[ =:]{1,3}(?P<used>\d{1,3}[.,]\d{1,2}) ?(?:v?cpus?|cores)\b",
+    needs="cpu",
+)
 _GIVEN = Linear(
     r"\b(?:request|logical|allocat|reserv|claim|assign|grant|availab|free|idle|limit)[a-z]{0,6}\b"
 )
 # `process cpu 100% (1 core)`, `cpu usage: 96.5% of 8 cores`: a share of so many, or above one CPU of all together.
 _OF_CORES = Linear(
-    r"\bcpu(?:[ _](?:usage|use|util[a-z]{0,10}|load|percent))?[ =:]{1,3}(?P<percent>\d{1,5}(?:[.,]\d{1,2})?) ?%,? ?\(?(?:(?:of|on) )?(?:all )?(?P<cores>one|\d{1,3}) (?:v?cpus?|cores?)\b",
-    needs="cpu",
+    r"\b(?:cpu(?:[ _](?:usage|use|util[a-z]{0,10}|load|percent|efficiency))?|utili[sz]ation)[ =:]{1,3}(?P<percent>\d{1,5}(?:[.,]\d{1,2})?) ?(?:%,? ?\(?|\()(?:(?:of|on) )?(?:all )?(?P<cores>one|\d{1,3}) (?:v?cpus?|cores?)\b",
+    needs="cpu utili",
 )
 # `system cpu 12.5%`: of all of them, by its name.
 _OF_MACHINE = Linear(
@@ -94,6 +122,10 @@ _OF_THE_MACHINE = Linear(
     r"^\W{0,3}(?:load(?:[ _]?avg|[ _]average)?s?[ =:]{1,3}\[?\d|avg-cpu\b|%?io ?wait\b|(?:io|memory|cpu) (?:some|full) avg10=|(?:procs_)?blocked[ =:])"
 )
 _FEWEST = 5  # reports; chosen
+_FEW, _EVEN = (
+    3,
+    0.1,
+)  # reports, and by how much of all CPUs they differ where they are enough; chosen
 
 
 class MachineReports(Struct, frozen=True):
@@ -116,38 +148,82 @@ def read_machine_reports(
 
     `vcpus` is the machine's number, for a load average that names none; `machines` are those of the pools.
     """
-    shares: dict[str, list[float]] = defaultdict(list)
-    loads: dict[str, list[float]] = defaultdict(list)
-    waits: dict[str, list[float]] = defaultdict(list)
-    where: dict[str, str] = {}
-    cpus: dict[str, int | None] = {}
-    for line in lines:
-        if line.task not in cpus:
-            of_task = machine_of(line.task, machines)
-            cpus[line.task] = of_task.vcpus if of_task is not None else vcpus
+    heard: dict[str, _ReplicaReports] = {}
+    for position, line in enumerate(lines):
         text = line.text[:TEXT]
-        if cpus[line.task] is None and (counted := _IN_USE.search(text)):
-            cpus[line.task] = int(counted["of"] or counted["all"])
-        share = _share_of(line, cpus[line.task])
-        load = _load_in(text, cpus[line.task]) if share is None else None
-        for part, into in ((share, shares), (load, loads)):
-            if part is not None:
-                into[line.task].append(part)
-                where[line.task] = line.insert_id
-        waiting = _waiting_in(text, cpus[line.task])
+        held = heard.get(line.task)
+        if held is None:
+            of_task = machine_of(line.task, machines)
+            held = heard[line.task] = _ReplicaReports(
+                of_task.vcpus if of_task is not None else vcpus
+            )
+        if held.cpus is None and (counted := _IN_USE.search(text)):
+            held.cpus = int(counted["of"] or counted["all"])
+        share = _share_of(line, held.cpus)
+        load = _load_in(text, held.cpus) if share is None else None
+        if share is not None or load is not None:
+            held.where = line.insert_id
+            held.is_late = position * 2 >= len(lines)
+        if share is not None:
+            held.shares.append(share)
+        elif load is not None:
+            held.loads.append(load)
+            held.lasting += _lasts(text)
+        waiting = _waiting_in(text, held.cpus)
         if waiting is not None:
-            waits[line.task].append(waiting)
-    for task, held in loads.items():
-        # Who waits for a disk makes a load, and leaves the CPUs idle.
-        if not waits[task] or median(waits[task]) < _WAITS_MUCH:
-            shares[task] += held
-    enough = {task: held for task, held in shares.items() if len(held) >= _FEWEST}
+            held.waits.append(waiting)
+    enough = [(one.busy, task, one) for task, one in heard.items() if one.is_enough]
     if not enough:
         return None
-    task, held = max(enough.items(), key=lambda item: median(item[1]))
-    replica = task if len(cpus) > 1 else ""
-    busy = min(1.0, median(held))
-    return MachineReports(len(held), busy, where[task] or "logEntries", cpus[task], replica)
+    busy, task, most = max(enough, key=lambda one: one[0])
+    replica = task if len(heard) > 1 else ""
+    count = len(most.parts)
+    return MachineReports(count, min(1.0, busy), most.where or "logEntries", most.cpus, replica)
+
+
+class _ReplicaReports(Struct):
+    """What one replica's reports tell: parts of all CPUs, by their time and by loads; `lasting`: of so many loads three
+    averages agree; `is_late`: the last report stands in the second half.
+    """
+
+    cpus: int | None
+    shares: list[float] = field(default_factory=list)
+    loads: list[float] = field(default_factory=list)
+    waits: list[float] = field(default_factory=list)
+    where: str = ""
+    lasting: int = 0
+    is_late: bool = False
+
+    @property
+    def parts(self) -> list[float]:
+        # Who waits for a disk makes a load, and leaves the CPUs idle.
+        waits = bool(self.waits) and median(self.waits) >= _WAITS_MUCH
+        return self.shares if waits else self.shares + self.loads
+
+    @property
+    def is_enough(self) -> bool:
+        count = len(self.parts)
+        if count >= _FEWEST or not self.is_late:
+            return count >= _FEWEST
+        even = count >= _FEW and max(self.parts) - min(self.parts) <= _EVEN
+        return even or 0 < count == self.lasting
+
+    @property
+    def busy(self) -> float:
+        return median(self.parts)
+
+
+def _lasts(text: str) -> bool:
+    """Whether a line tells three load averages that agree: the CPUs were so busy for a quarter of an hour."""
+    found = _LOAD.search(text)
+    if found is None or not found["three"]:
+        return False
+    held = [_number(one) for one in (found["load"], *_DECIMAL.findall(found["three"]))]
+    return max(held) - min(held) <= max(held) * _AGREES
+
+
+_DECIMAL = late_pattern(r"\d{1,4}[.,]\d{1,2}")
+_AGREES = 0.15  # of the highest, by which load averages may differ; chosen
 
 
 def is_report(text: str) -> bool:
@@ -177,7 +253,11 @@ def _share_in(text: str, vcpus: int | None) -> float | None:
         if found is not None and _is_a_part(found.groupdict()):
             return (_number(found["user"]) + _number(found["system"])) / 100
     threads = _THREADS.search(text)
-    percent = float(threads["percent"] or threads["column"]) if threads is not None else 0.0
+    percent = (
+        float(threads["percent"] or threads["column"] or threads["before"])
+        if threads is not None
+        else 0.0
+    )
     if vcpus and percent > _MORE_THAN_ONE:
         return percent / 100 / vcpus
     return _in_use(text, vcpus)
@@ -236,10 +316,26 @@ def _of_fields(fields: Mapping[str, object], vcpus: int | None) -> float | None:
 def _in_use(text: str, vcpus: int | None) -> float | None:
     """The part of the machine's CPUs that a line says were in use, where it tells of how many it speaks."""
     used = _IN_USE.search(text)
-    if used is not None and not _GIVEN.is_in(text):
+    if used is not None and (used["busy"] or not _GIVEN.is_in(text)):
         of = int(used["of"] or used["all"])
         number = _number(used["used"] or used["busy"])
         return number / of if of > 0 and number <= of * _OVER else None
+    busy_threads = _THREADS_BUSY.search(text)
+    if busy_threads is not None:
+        number = float(next(filter(None, busy_threads.group("used", "number", "first"))))
+        of = int(next(filter(None, busy_threads.group("of", "all", "last"))))
+        return (
+            number / (vcpus or of)
+            if number <= of * _OVER and number <= (vcpus or of) * _OVER
+            else None
+        )
+    part = _by_other_words(text, vcpus)
+    if part is not None:
+        return part
+    many = _SO_MANY.search(text)
+    if many is not None and vcpus:
+        number = _number(many["used"])
+        return number / vcpus if number <= vcpus * _OVER else None
     each = _EACH.search(text)
     if each is not None:
         values = [_number(one) for one in _VALUE.findall(each["values"])]
@@ -256,6 +352,24 @@ def _in_use(text: str, vcpus: int | None) -> float | None:
     cores = 1 if share["cores"].lower() == "one" else int(share["cores"])
     percent = _number(share["percent"])
     busy = percent / 100 * (cores if percent <= _WHOLE * _OVER else 1)
+    return busy / vcpus if busy <= vcpus * _OVER else None
+
+
+def _by_other_words(text: str, vcpus: int | None) -> float | None:
+    """The same where a line tells what was idle, or how far so many threads were used."""
+    idle = _CPU_IDLE.search(text)
+    if idle is not None:
+        return max(0.0, 1.0 - _number(idle["percent"] or idle["before"]) / 100)
+    both = _USED_AND_ALL.search(text)
+    if both is not None and int(both["of"]):
+        return min(1.0, _number(both["used"]) / int(both["of"]))
+    held = _HELD_BACK.search(text)
+    if held is not None and int(held["all"]):
+        return min(1.0, int(held["held"]) / int(held["all"]))
+    threads = _OF_THREADS.search(text)
+    if threads is None or not vcpus or "gpu" in text.lower():
+        return None
+    busy = int(threads["threads"]) * _number(threads["percent"]) / 100
     return busy / vcpus if busy <= vcpus * _OVER else None
 
 

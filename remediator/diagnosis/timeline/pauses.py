@@ -45,12 +45,12 @@ _SWAPPED = Linear(
 )
 # `swap used = 42.3 GB` of a memory report, and what `free` prints in MB (documented: free(1)).
 _SWAP_USED = Linear(
-    r"\bswap(?:[ _]?used[ =:]{1,3}|\s?[=:]\s?)(?P<number>\d{1,6}(?:\.\d{1,3})?) ?(?P<unit>[gm])i?b(?P<other>\W{1,3}(?:in )?(?:total|free|available|left|size|limit))?",
+    r"\bswap(?:[ _]?used[ =:]{1,3}|\s?[=:]\s?)(?P<number>\d{1,6}(?:\.\d{1,3})?) ?(?P<unit>[gm])i?b?\b(?P<other>\W{1,3}(?:in )?(?:total|free|available|left|size|limit))?",
     needs="swap",
 )
 # `12.1 GB swap in use`, `swap in 80 MB/s`; and `91% of time in garbage collection`, `gc time: 91%`.
 _SWAP_IN_USE = Linear(
-    r"\b(?P<number>\d{1,6}(?:\.\d{1,3})?) ?(?P<unit>[gm])i?b (?:of )?swap (?:is )?(?:in use|used)\b",
+    r"\b(?P<number>\d{1,6}(?:\.\d{1,3})?) ?(?P<unit>[gm])i?b (?:of )?swap (?:is )?(?:in use|used)\b|\bswap (?P<after>\d{1,6}(?:\.\d{1,3})?) ?(?P<of>[gm])i?b (?:is )?(?:in use|used)\b",
     needs="swap",
 )
 _SWAP_RATE = Linear(
@@ -62,7 +62,7 @@ _COLLECTING = Linear(
     needs="gc garbage",
 )
 _FAULTS = Linear(
-    r"\b(?:maj(?:or)?[ _-]?(?:page[ _-]?)?(?:faults?|flts?)|mjf|pgmajfault)(?:/s[ =:]{1,3}\d{4,12}|[ =:]{1,3}\d{6,12})\b",
+    r"\b(?:maj(?:or)?[ _-]?(?:page[ _-]?)?(?:faults?|flts?)|mjf|pgmajfault)(?:/s[ =:]{1,3}\d{4,12}|[ =:]{1,3}(?:\d{6,12}|\d{4,12} ?/ ?s))\b",
     needs="faul flt mjf",
 )
 # `28400.6 Mbytes of vectors used (99%)` below each collection; documented: R's gcinfo.
@@ -82,14 +82,19 @@ _FREE = Linear(
 _NEARLY_NONE = 0.02  # of the memory, available; chosen
 # `gc 2703 @7155.469s 87%: 0.11+10213+0.07 ms clock`, the part of the time since the start; documented: Go's runtime, gctrace.
 _GO = Linear(r"^\W{0,3}gc \d{1,9} @[\d.]{1,12}s (?P<percent>\d{1,3})%:", needs="gc")
+# `GPU KV cache usage: 99.8%` beside requests that wait or are preempted; documented: vLLM's metrics.
+_CACHE_FULL = Linear(
+    r"\bkv[ _-]?cache\b.{0,40}?\b(?:9[89]|100)(?:\.\d)? ?%.{0,120}\b(?:preempt|evict|recomput|swapp)|\b(?:preempt|evict|recomput|swapp|waiting\W{1,3}[1-9]|pending\W{1,3}[1-9]).{0,120}\bkv[ _-]?cache\b.{0,40}?\b(?:9[89]|100)(?:\.\d)? ?%",
+    needs="kv",
+)
 _RETRIES = Linear(r"\bnum_alloc_retries[\"']?[ =:]{1,2}[1-9]\d{2,}", needs="num_alloc")
 _NO_ROOM = Linear(
-    r"\bcuda out of memory\b|\bcuda error: out of memory\b|\bCUDA_ERROR_OUT_OF_MEMORY\b|\boom when allocating\b",
+    r"\bcuda out of memory\b|\bcuda error: out of memory\b|\bCUDA_ERROR_OUT_OF_MEMORY\b|\boom when allocating\b|\boom at batch\b",
     needs="cuda oom",
 )
 _FLUSHED = Linear(
-    r"\ballocator cache flush(?:es)? since\b|\bcudamalloc retries\W{1,3}[1-9]",
-    needs="flush retries",
+    r"\ballocator cache flush(?:es)? since\b|\bcudamalloc retries\W{1,3}[1-9]|\b(?:sysmem fallback|shared gpu memory)\W{1,3}[1-9]",
+    needs="flush retries sysmem shared",
 )
 _NEARLY_FULL = 0.85  # of the heap, left by a collection; chosen
 _MUCH_OF_A_SPAN = 0.5  # of what Julia timed; chosen
@@ -101,7 +106,7 @@ _FEWEST, _END = 5, 0.75  # lines, and the part of the run in which the last of t
 
 # What every one of them holds: asked first, since most lines hold none.
 _ANY = Linear(
-    r"\bpause full\b|\bfull gc\b|\bmark-(?:sweep|compact)\b|% gc time|\bgc\b|garbage collect|\bpausing worker\b|\bsi[ =:]|\bswap|\bmaj\w*[ _-]?(?:page[ _-]?)?(?:fault|flt)|\bmjf\b|pgmajfault|mbytes of vectors|avg10=|\bcuda|\boom when|spill|num_alloc_retries|^\W{0,3}mem:|^\W{0,3}gc \d|\bcache flush|\bcudamalloc retries\b|(?:^|[0-9Z]\s)\s*(?:\S*vmstat\S*\s+)?(?:\d{1,12}\s+){9}"
+    r"\bpause full\b|\bfull gc\b|\bmark-(?:sweep|compact)\b|% gc time|\bgc\b|garbage collect|\bpausing worker\b|\bsi[ =:]|\bswap|\bmaj\w*[ _-]?(?:page[ _-]?)?(?:fault|flt)|\bmjf\b|pgmajfault|mbytes of vectors|avg10=|\bcuda|\boom (?:when|at)|sysmem fallback|shared gpu memory|spill|num_alloc_retries|^\W{0,3}mem:|\bkv[ _-]?cache\b|^\W{0,3}gc \d|\bcache flush|\bcudamalloc retries\b|(?:^|[0-9Z]\s)\s*(?:\S*vmstat\S*\s+)?(?:\d{1,12}\s+){9}"
 )
 
 
@@ -121,10 +126,13 @@ class MemoryPauses(Struct, frozen=True):
     of_v8: bool = False
 
 
-_OF_DEVICE = frozenset({"flushed", "refused"})
+_OF_DEVICE = frozenset({"flushed", "refused", "cached"})
 _COLLECTS = frozenset({"collected", "timed"})
 # What an ordinary run does now and then: only often is it where the time went.
-_EVENTS, _FEWEST_EVENTS = frozenset({"spilled", "flushed", "refused"}), 10  # lines; chosen
+_EVENTS, _FEWEST_EVENTS = (
+    frozenset({"spilled", "flushed", "refused", "cached"}),
+    10,
+)  # lines; chosen
 
 
 _SHORT = "{count:,} reports in the log tell that the machine was short of memory"
@@ -134,6 +142,7 @@ _SAYS = {
     "paused": "workers were paused for their memory {count:,} times",
     "spilled": "what did not fit into memory was written to the disk {count:,} times",
     "flushed": "the device's allocator gave back its cache and tried again, in {count:,} reports",
+    "cached": "the model's cache on the device was full in {count:,} reports, and requests waited for it",
     "refused": "the device had no room {count:,} times, and the program went on",
 }
 
@@ -254,7 +263,8 @@ def _report_in(text: str) -> tuple[str, bool] | None:
         gigabytes = float(found["number"]) / (1.0 if found["unit"].lower() == "g" else 1000.0)
         return "used", not found["other"] and gigabytes >= _MUCH_SWAP
     if found := _SWAP_IN_USE.search(text):
-        gigabytes = float(found["number"]) / (1.0 if found["unit"].lower() == "g" else 1000.0)
+        number, unit = found["number"] or found["after"], found["unit"] or found["of"]
+        gigabytes = float(number) / (1.0 if unit.lower() == "g" else 1000.0)
         return "used", gigabytes >= _MUCH_SWAP
     if found := _SWAP_RATE.search(text):
         kilobytes = float(found["number"]) * _BYTES[found["unit"].lower()] / 1000
@@ -298,4 +308,5 @@ _BY_WORDS = (
     ("spilled", (_SPILLED,)),
     ("refused", (_NO_ROOM,)),
     ("flushed", (_FLUSHED, _RETRIES)),
+    ("cached", (_CACHE_FULL,)),
 )

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from remediator.diagnosis.timeline.accounts import Account
 from remediator.diagnosis.timeline.answers import Answers
 from remediator.diagnosis.timeline.dumps import Dumps
 from remediator.diagnosis.timeline.line_words import readable
 from remediator.diagnosis.timeline.machine_reports import MachineReports
 from remediator.diagnosis.timeline.pauses import MemoryPauses
 from remediator.diagnosis.timeline.peers import Straggler
+from remediator.diagnosis.timeline.refusals import Refusals
 from remediator.diagnosis.timeline.standstill import OwnAccount
 from remediator.domain import Section, Source
 from remediator.domain.time_words import exact_span_words
@@ -102,12 +104,22 @@ class Timeline(Struct, frozen=True):
     """The line in which a worker was paused for its memory, after which nothing was done; empty: there is none."""
     answers: Answers | None = None
     """Refusals by whomever the program asks, most of all answers and to the end; None: there are none such."""
+    refusals: Refusals | None = None
+    """What was refused over and over until the run ended; None: nothing was, or work went on beside it."""
     dumps: Dumps | None = None
     """Where the program stood in nearly all dumps of its stacks; None: there are none such."""
     own_locks: OwnAccount | None = None
     """Refusals by a store in a file of the job, to the end; None: there are none such."""
     straggler: Straggler | None = None
     """The rank for which the others wait in each step; None: there is none such."""
+    held_lock: OwnAccount | None = None
+    """A profiler's word that one thread at a time ran, for a lock that all share; None: there is none."""
+    vain_poll: OwnAccount | None = None
+    """A poll that was told the end by another word than the one that it waits for, to the end; None: there is none."""
+    account: Account | None = None
+    """What took most of the run by a line that accounts for all of it; None: there is none."""
+    prompt: OwnAccount | None = None
+    """The question to a person after which nothing came; None: there is none."""
     lone_worker: OwnAccount | None = None
     """The line that tells of one worker beside several CPUs; None: there is none."""
     reports: MachineReports | None = None
@@ -120,6 +132,10 @@ class Timeline(Struct, frozen=True):
         return tuple(
             Section(s.shown_name, s.share, s.seconds) for s in self.timeline_sections[:_SHOWN]
         )
+
+    @property
+    def was_refused(self) -> bool:
+        return self.answers is not None or self.refusals is not None
 
     @property
     def waiting_share(self) -> float:

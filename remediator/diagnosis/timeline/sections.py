@@ -18,7 +18,6 @@ from remediator.case import Case, LogLine
 from remediator.diagnosis.durations import (
     TEXT,
     asks_in_fields,
-    duration_in,
     host_in_fields,
     name_in_fields,
     parts_in,
@@ -27,7 +26,6 @@ from remediator.diagnosis.durations import (
 )
 from remediator.diagnosis.lazy_patterns import Linear
 from remediator.diagnosis.metrics import Usage
-from remediator.diagnosis.progress_lines import is_progress
 from remediator.diagnosis.timeline.counts import (
     LineNumbers,
     numbers_in,
@@ -44,31 +42,24 @@ from remediator.diagnosis.timeline.line_words import (
     INFERENCE,
     LOOKED_UP,
     NAME_LENGTH,
-    RATE,
     RETRYING,
     SENDER,
     STANDING,
     STORE,
-    UNIT_WORDS,
     URI,
     WAITING,
     WAITING_NAME,
     WAITING_STACK,
-    WATCHDOG,
-    WORD,
     asks_another,
     host_in_uri,
     host_named,
     name_of,
-    says_something,
     split_name,
-    template_of,
     unprefixed,
 )
-from remediator.diagnosis.timeline.machine_reports import is_report
 from remediator.diagnosis.timeline.section import Timeline, TimelineSection
+from remediator.diagnosis.timeline.telling import telling_lines
 from remediator.domain import Source
-from remediator.domain.late_pattern import late_pattern
 from remediator.domain.numbers import median
 
 _TEMPLATES = 1_500  # chosen
@@ -180,12 +171,16 @@ def _steps(moments: Sequence[datetime | None], start: datetime | None) -> list[f
     return [first, *(usual if step is None else step for step in between)]
 
 
-def timeline_by_log(case: Case, lines: Sequence[LogLine], done: float | None) -> Timeline:
-    """The timeline by the workers' lines, which come in order of time; `done` is their progress, 0 to 1."""
+def timeline_by_log(
+    case: Case, lines: Sequence[LogLine], done: float | None, *, idle: bool = False
+) -> Timeline:
+    """The timeline by the workers' lines, which come in order of time; `done` is their progress, 0 to 1. Beside CPUs that
+    were `idle`, what reads, loads or gets something waits for it.
+    """
     if len(lines) < _FEWEST_LINES and not any(WAITING.search(one.text[:HEAD]) for one in lines):
         # A lone line is no section, unless it says what is waited for.
         return Timeline((), done)
-    telling = _telling(lines)
+    telling = telling_lines(lines)
     if not telling:
         return Timeline((), done)
     lines = [line for line, _ in telling]
@@ -193,7 +188,7 @@ def timeline_by_log(case: Case, lines: Sequence[LogLine], done: float | None) ->
     last_end = moments[-1]
     if case.job.end_time is not None:
         last_end = max(last_end, case.job.end_time.timestamp())
-    bins = _shared_out(telling, [*moments, last_end])
+    bins = _shared_out(telling, [*moments, last_end], idle=idle)
     span = last_end - moments[0]
     if span <= 0:
         return Timeline((), done)
@@ -279,9 +274,11 @@ class _Shares:
         return max(0.0, gap - min(duration, gap))
 
 
-def _shared_out(lines: Sequence[tuple[LogLine, str]], moments: Sequence[float]) -> dict[str, _Bin]:
+def _shared_out(
+    lines: Sequence[tuple[LogLine, str]], moments: Sequence[float], *, idle: bool
+) -> dict[str, _Bin]:
     """The time between the lines, given to their templates; `moments` ends with the run's end."""
-    shares = _Shares(store=any(STORE.search(line.text[:HEAD]) for line, _ in lines))
+    shares = _Shares(store=idle or any(STORE.search(line.text[:HEAD]) for line, _ in lines))
     burst: list[_Bin] = []
     for index, (line, template) in enumerate(lines):
         gap = max(0.0, moments[index + 1] - moments[index])
@@ -358,7 +355,9 @@ def _answered_at_once(line: LogLine, gap: float) -> bool:
 
 
 def _new_bin(line: LogLine, template: str, *, store: bool) -> _Bin:
-    """An empty bin for lines like this one, with what its words say of them; `store`: the log names one that is asked."""
+    """An empty bin for lines like this one, with what its words say of them; `store`: the log names one that is asked, or the
+    CPUs were idle.
+    """
     text = line.text[:TEXT]
     name, named = name_of(text, template)
     fields = line.fields
@@ -386,6 +385,7 @@ def _new_bin(line: LogLine, template: str, *, store: bool) -> _Bin:
     stands = bool(STANDING.search(words) or (ALIVE.search(head) and not own))
     waits = bool(
         waits_reported
+        or (BUCKET.search(line.text[:HEAD]) and WAITING.search(line.text[:HEAD]))
         or host
         or WAITING.search(head)
         or DOTS.is_in(head)
@@ -412,56 +412,6 @@ def _new_bin(line: LogLine, template: str, *, store: bool) -> _Bin:
         where=line.insert_id or "logEntries",
         example=" ".join(unprefixed(text).split())[:NAME_LENGTH],
     )
-
-
-def _telling(lines: Sequence[LogLine]) -> list[tuple[LogLine, str]]:
-    """The lines that tell what is done, each with its template.
-
-    A bare counter belongs to whatever section was running: its time goes to the line before. So
-    does a sign of life, where that line names a section or counts.
-    """
-    reported: list[tuple[LogLine, str]] = []
-    known: dict[str, tuple[bool, bool, bool]] = {}
-    counting = False
-    for line in lines:
-        template = template_of(line.text)
-        held = known.get(template)
-        if held is None:
-            says = (
-                not is_report(line.text[:TEXT])
-                and not WATCHDOG.is_in(line.text[:HEAD])
-                and says_something(template)
-                and not _only_counts(line.text, template)
-            )
-            says = says or DOTS.is_in(line.text[:HEAD]) or RATE.is_in(line.text[:HEAD])
-            counts = "<n>" in template or name_of(line.text[:TEXT], template)[1]
-            held = known[template] = (says, bool(ALIVE.search(template[:HEAD])), counts)
-        says, alive, counts = held
-        if not says or (counting and alive):
-            continue
-        counting = counts
-        reported.append((line, template))
-    return reported
-
-
-def _only_counts(text: str, template: str) -> bool:
-    """Progress of a loop that has no name ("step 40 loss 0.3", Spark's bar): no section of its own."""
-    if _SPARK_BAR.match(text):
-        return True
-    words = {word.lower() for word in WORD.findall(template)} - UNIT_WORDS
-    return words <= _COUNTED and is_progress(text[:TEXT]) and duration_in(text[:TEXT]) is None
-
-
-_SPARK_BAR = late_pattern(r"\s*\[Stage \d+:[=>\s]*\(?\d+(?: \+ \d+\))? ?/ ?\d+\]")
-_COUNTED = frozenset(
-    {
-        "acc", "accuracy", "auc", "batch", "batches", "done", "epoch", "epochs", "examples", "grad",
-        "iter", "iteration", "iterations", "learning", "loss", "mse", "norm", "perplexity", "progress",
-        "rate", "record", "records", "row", "rows", "sample", "samples", "step", "steps", "tokens",
-        "train", "training", "val", "valid",
-    }
-)  # fmt: skip
-"""What a loop without a name counts."""
 
 
 def _merged(bins: dict[str, _Bin]) -> dict[str, _Bin]:
