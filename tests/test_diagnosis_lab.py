@@ -76,8 +76,6 @@ _UNSEEN_GPUS = [
         ("time_outs_blind", 150, 143, 0.96, 1, ["d0a0bf-spacy-train-0"]),
         ("second_time_outs_blind", 140, 128, 0.94, 0, ["078-gpu-unseen", "079-jax-fallback"]),
         ("fourth_time_outs_blind", 140, 117, 0.93, 0, _UNSEEN_GPUS),
-        # Half of it is held back: totals alone.
-        ("fifth_time_outs_blind", 120, 103, 0.92, 1, []),
     ],
 )
 def test_time_outs_stay_where_they_are(
@@ -90,6 +88,16 @@ def test_time_outs_stay_where_they_are(
     assert found.given_right / found.given >= given_right, found.wrong
     assert len(found.money) <= money, found.money
     assert set(found.stopped) <= set(stopped)
+
+
+def test_the_fifth_time_outs_stay_where_they_are() -> None:
+    """Totals alone: half of them is held back."""
+    found = score_time_outs("fifth_time_outs_blind")
+    totals = (found.judged, found.right, found.given_right, len(found.money), len(found.stopped))
+    least = (120, 100, 90, 1, 1)
+    assert totals[0] == least[0]
+    assert all(now >= then for now, then in zip(totals[1:3], least[1:3], strict=True))
+    assert all(now <= then for now, then in zip(totals[3:], least[3:], strict=True))
 
 
 def test_the_halves_are_a_whole() -> None:

@@ -263,7 +263,7 @@ _INSTANCES = Linear(
     r"\b(?:n|bs|batch(?:[_ ]?size)?|size|count|instances|rows|items|images|docs|documents|prompts|inputs|texts|records)[ ]?[=:][ ]?(?P<after>\d{1,5})\b"
     r"|\b(?P<before>\d{1,5})[ -](?:instances?|rows?|items?|images?|docs?|documents?|prompts?|inputs?|texts?|pages?|records?)\b"
 )
-_ANSWERED = Linear(
+_IN_TIME = Linear(
     r"\b(?:done|finished|completed?|served|answered|returned|ok|took|200|processed|predicted|responded)\b"
 )
 _REQUEST_SECONDS = 600.0  # documented: of one request of a batch prediction
@@ -272,7 +272,7 @@ _TOO_LONG = 0.8  # of them, from which the whole batch may take too long; chosen
 
 def _smaller_in(said: QuotedLine, batch_size: int) -> SmallerRequest | None:
     """A request of fewer than `batch_size` instances that a line says was answered, where so many more take too long."""
-    found = _INSTANCES.search(said.text) if _ANSWERED.is_in(said.text) else None
+    found = _INSTANCES.search(said.text) if _IN_TIME.is_in(said.text) else None
     seconds = duration_in(said.text) if found is not None else None
     if found is None or seconds is None:
         return None
@@ -294,7 +294,7 @@ def is_request(text: str) -> bool:
 _ASKED = late_pattern(
     r"\b(?:GET|HEAD|POST|PUT|OPTIONS|DELETE|PATCH) (?:https?://(?:127\.\d{1,3}\.\d{1,3}\.\d{1,3}|localhost|0\.0\.0\.0|\[::1?\])(?::\d{1,5})?)?/[^\s\"]{0,200}(?: HTTP/\d(?:\.\d)?)?"
 )
-_WAS_ANSWERED = late_pattern(r"(?<![\w.:/-])[1-5]\d\d(?![\w.:/%-])")
+_ANSWERED = late_pattern(r"(?<![\w.:/-])[1-5]\d\d(?![\w.:/%-])")
 # What else stands in such a line: quoted names of clients, the status in words, levels and loggers.
 _BESIDE = late_pattern(
     r"\"[^\"]{0,300}\"|\[[^\]]{0,80}\]|\(?(?i:ok|created|no content|bad request|unauthorized|forbidden|not found|method not allowed|request timeout|conflict|payload too large|content too large|request entity too large|unprocessable (?:entity|content)|too many requests|internal server error|not implemented|bad gateway|service unavailable|gateway time-?out)\b\)?"
@@ -312,7 +312,7 @@ def is_access_line(text: str) -> bool:
     if asked is None or len(text) > _TEXT:
         return False
     rest = f"{head[: asked.start()]} {head[asked.end() :]}"
-    if _WAS_ANSWERED.search(rest) is None:
+    if _ANSWERED.search(rest) is None:
         return False
     return len(_BARE_WORD.findall(_BESIDE.sub(" ", rest))) <= _MOST_BESIDE
 
