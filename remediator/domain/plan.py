@@ -37,8 +37,13 @@ class Change(Struct, frozen=True):
     name: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        body = {"field": self.field, "from": self.before, "to": self.after}
-        return {**body, "name": self.name} if self.name else body
+        """As an attempt keeps it."""
+        return {**self.shown, "name": self.name} if self.name else self.shown
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """As `plan --json` prints it."""
+        return {"field": self.field, "from": self.before, "to": self.after}
 
     @classmethod
     def parse(cls, body: Json) -> Change:
@@ -368,7 +373,7 @@ class Plan(Struct, frozen=True):
             "step": self.step,
             "mode": self.mode.value,
             "action": self.action.value,
-            "changes": [change.to_json() for change in self.changes],
+            "changes": [change.shown for change in self.changes],
             "request": self.request,
             "not_before": rfc3339(self.not_before) if self.not_before else None,
             "estimated_usd": self.estimated_usd,
@@ -391,7 +396,7 @@ class Plan(Struct, frozen=True):
     @property
     def digest(self) -> str:
         """What a person approves: policy, step and changes, so that another plan differs."""
-        shown = [self.policy, self.step, [c.to_json() for c in self.changes]]
+        shown = [self.policy, self.step, [one.shown for one in self.changes]]
         return _hex_digest(json.dumps(shown, sort_keys=True))[:16]
 
 
