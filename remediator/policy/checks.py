@@ -206,6 +206,8 @@ def _loosened_parts(draft: PolicyDraft, index: int, policy: Policy) -> Iterator[
 def _without_money(draft: PolicyDraft) -> Iterator[Mistake]:
     if draft.general.mode is not Mode.ENFORCE or draft.general.limits.has_money_limit:
         return
+    if any(_unread_money(draft)):
+        return
     listed = [policy for _, policy in draft.policies]
     if listed and not any(one.enabled and one.mode in {None, Mode.ENFORCE} for one in listed):
         return
@@ -222,6 +224,17 @@ def _without_money(draft: PolicyDraft) -> Iterator[Mistake]:
     yield draft.value("mode").warning(
         "`enforce` without a money limit: set `usd_per_day` or `usd_per_job` under `limits`"
     )
+
+
+def _unread_money(draft: PolicyDraft) -> Iterator[bool]:
+    """Whether a limit in dollars, or a policy's mode, stands in the file and could not be read."""
+    for name in ("usd_per_day", "usd_per_job"):
+        yield draft.has("limits", name) and name not in draft.limits_read
+        for index, policy in draft.policies:
+            known = getattr(draft.general.limits_for(policy), name) is not None
+            yield draft.has("policies", index, "limits", name) and not known
+    for index, policy in draft.policies:
+        yield draft.has("policies", index, "mode") and policy.mode is None
 
 
 @lru_cache(maxsize=8192)
@@ -347,6 +360,8 @@ def _taker(earlier: Iterable[tuple[float, Policy]], when: When, confidence: floa
 
 
 def _modes(draft: PolicyDraft) -> Iterator[Mistake]:
+    if "mode" in draft.unread:
+        return
     listed: list[tuple[str, int, Mode | None]] = [
         *(("policies", index, one.mode) for index, one in draft.policies),
         *(("watch", index, one.mode) for index, one in draft.watch),
@@ -369,6 +384,8 @@ def _rerun_safe(draft: PolicyDraft) -> Iterator[Mistake]:
     """A list that names other kinds and leaves out the one that is in the default."""
     kinds = draft.general.rerun_safe
     batch = JobKind.BATCH_PREDICTION
+    if "rerun_safe" in draft.unread:
+        return
     if draft.has("rerun_safe") and kinds and batch not in kinds:
         listed = ", ".join([batch, *kinds])
         yield draft.value("rerun_safe").warning(

@@ -58,7 +58,9 @@ class Machines(Protocol):
 class PolicyDraft(Struct, frozen=True):
     """Whatever of a file could be read. `policies` keep the index that they have in the file.
 
-    `limits_read` are the general limits that the file names and that could be read.
+    `limits_read` are the general limits that the file names and that could be read. `unread` are the
+    file's own keys whose value, or a part of it, could not be read: that is reported, and what stands
+    for it here is not what its author meant.
     `unclear` are the indices of those whose `when` has mistakes: what they match is not known. The
     entries of `watch` likewise. `unknown` are names of machines, accelerators and places that nobody
     knows: what a list with one of them allows is not known.
@@ -69,6 +71,7 @@ class PolicyDraft(Struct, frozen=True):
     policies: tuple[tuple[int, Policy], ...]
     unclear: frozenset[int] = frozenset()
     limits_read: frozenset[str] = frozenset()
+    unread: frozenset[str] = frozenset()
     watch: tuple[tuple[int, WatchEntry], ...] = ()
     unclear_watch: frozenset[int] = frozenset()
     unknown: frozenset[str] = frozenset()

@@ -390,6 +390,7 @@ def _draft(root: YamlNode, data: Any, empty: set[Path]) -> PolicyDraft | None:
         policies,
         unclear,
         limits_read=frozenset(sound.get("limits", ())),
+        unread=frozenset(key for key, value in rest.items() if sound.get(key) != value),
         watch=watch,
         unclear_watch=unclear_watch,
     )

@@ -457,6 +457,22 @@ def test_a_word_of_somebody_elses_is_answered_with_ours(text: str, told: str) ->
     assert told in lines[0]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        only_policy(mode="enforce") + "mode: enforced\n",
+        only_policy() + "rerun_safe: [batch_predictions, custom]\n",
+        only_policy(do="[{resubmit: {}}]") + "mode: enforce\nlimits: {usd_per_day: -5}\n",
+        only_policy(do="[{resubmit: {}}]", limits="{usd_per_job: -5}") + "mode: enforce\n",
+        only_policy(do="[{resubmit: {}}]", mode="observed") + "mode: enforce\n",
+    ],
+)
+def test_nothing_follows_from_a_value_that_is_itself_a_mistake(text: str) -> None:
+    lines = read(text).render().splitlines()
+    assert len(lines) == 1
+    assert "error: " in lines[0]
+
+
 def served(text: str, *regions: str) -> list[str]:
     return load(text, catalog=Catalog.built_in(), served=regions).render().splitlines()
 
