@@ -218,9 +218,10 @@ class Document(Struct, frozen=True, dict=True):
 
     @property
     def run_seconds(self) -> float | None:
-        """From start (else creation) to end, in seconds; None while either is unknown."""
+        """From start (else creation) to end, in seconds; None while either is unknown, or where clocks
+        disagree and the end lies before the start."""
         started, ended = self.start_time or self.create_time, self.end_time
-        return (ended - started).total_seconds() if started and ended else None
+        return (ended - started).total_seconds() if started and ended and ended >= started else None
 
     def read(self, path: str) -> Any:
         """The value at `a.b[0].c`, or None where any part of the path is missing."""

@@ -409,3 +409,10 @@ def test_a_wait_for_a_machine_is_not_called_a_run(told: dict[str, Any]) -> None:
     made = planned(held, ladder("resubmit: {wait: 10m}"), Cause.CAPACITY_STOCKOUT)
     assert "it never got a machine, so how long it runs is not known" in made.because
     assert "as long as the failed run" not in made.because
+
+
+def test_an_end_before_the_start_tells_no_length() -> None:
+    held = job(CUSTOM, startTime="2026-11-23T16:00:00Z", endTime="2026-11-23T10:00:00Z")
+    assert held.run_seconds is None
+    made = planned(held, ladder("resubmit: {wait: 10m}"), Cause.TRANSIENT_BACKEND)
+    assert "how long it ran is not known" in made.because
