@@ -163,6 +163,10 @@ def test_googles_status_page_is_named_for_googles_services_alone(
     ("said", "quoted"),
     [
         ("ValueError: Feature 'age' is required. For more information, see https://x.example/docs", "Feature 'age' is required."),
+        ("ValueError: flag --fast is gone. Use <https://x.example/new|the new flag> instead of it", "flag --fast is gone. Use the new flag instead of it."),
+        ("ValueError: flag --fast is gone. Use [the new flag](https://x.example/new) instead of it", "flag --fast is gone. Use the new flag instead of it."),
+        ("<https://x|click> instead of pressing the key", "click instead of pressing the key."),
+        ("ValueError: flag --fast is gone. Use --new instead, see <https://x.example/new>", "flag --fast is gone. Use --new instead."),
         ('{"error": {"code": 400, "message": "Please use a valid role: user, model.", "status": "INVALID_ARGUMENT"}}', "Please use a valid role: user, model."),
         ("AnalysisException: name `a` cannot be resolved. Did you mean one of the following? [`b`, `c`].;", "name `a` cannot be resolved. Did you mean one of the following? [`b`, `c`]."),
         ("RuntimeError: CUDA error: device-side assert triggered. For debugging consider passing CUDA_LAUNCH_BLOCKING=1", ""),

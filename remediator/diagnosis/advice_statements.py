@@ -8,6 +8,7 @@ Pure; called by `advice`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from remediator.diagnosis.lazy_patterns import Linear
@@ -50,7 +51,9 @@ _WRAPPING = Linear(
 _INNER = Linear(r"[\"']message[\"']: ?[\"'](?P<said>[^\"]{12,1000}?)[\"'](?:[,}]|$)")
 _SENTENCES = late_pattern(r"(?<=[^\s.][.!?])[\"']?\s+(?=[\"'`A-Z(\[-])|;\s+(?=\w)|\n+")
 _LINK = late_pattern(
-    r"[,;:(\s]*\b(?:See|see|[Rr]efer to|For more (?:information|details),? (?:see|visit)|at|visit)?:? ?https?://\S+[\s)]*"
+    r"\[(?P<before>[^\[\]\n]{1,200})\]\(https?://[^\s()]+\)"
+    r"|[,;:(\s]*(?:\b(?:See|see|[Rr]efer to|For more (?:information|details),? (?:see|visit)|at|visit):? )?"
+    r"(?:<https?://[^\s<>|]+(?:\|(?P<after>[^<>\n]{1,200}))?>|(?<!\w)https?://[^\s<>]+)[\s)]*"
 )
 
 
@@ -93,12 +96,17 @@ def _sentences(text: str) -> list[str]:
     wrapped = _WRAPPING.match(read)
     found: dict[str, None] = {}
     for piece in _SENTENCES.split(read[wrapped.end() :] if wrapped else read):
-        one = _unquoted(_LINK.sub(" ", piece).strip(" \t,;|"))
+        one = _unquoted(_LINK.sub(_label, piece).strip(" \t,;|"))
         if (len(one) >= _SHORTEST and " " in one) or found:
             kept = one if len(one) <= _LONGEST else f"{one[: _LONGEST - 1].rstrip()}…"
             if kept and not _NO_REMEDY.is_in(kept):
                 found[kept.rstrip(".")] = None
     return list(found)
+
+
+def _label(link: re.Match[str]) -> str:
+    """What is left of a link: the words that it shows, as in `<address|words>` and `[words](address)`."""
+    return link["before"] or f" {link['after']} " if link["before"] or link["after"] else " "
 
 
 def _unquoted(text: str) -> str:
