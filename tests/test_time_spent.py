@@ -65,6 +65,27 @@ def test_what_it_said_and_then_stood_still_over_is() -> None:
     assert found_in(said, load=0.01).causes[0].cause is Cause.PERMISSION
 
 
+@pytest.mark.parametrize(
+    "end",
+    [
+        "received SIGTERM",
+        "Received SIGTERM, shutting down",
+        "SIGTERM received: stopping workers",
+        "received signal 15 (SIGTERM)",
+        "Job is being cancelled.",
+        "deadline exceeded: killed",
+    ],
+)
+def test_the_news_of_the_end_is_no_section(end: str) -> None:
+    said = [STARTED, (5.0, "loading the table"), (1500.0, end)]
+    assert [one.name for one in found_in(said, load=0.13).sections] == ["loading the table"]
+
+
+def test_what_a_program_does_before_it_heeds_the_end_is_a_section() -> None:
+    saving = "Received SIGTERM, saving a checkpoint"
+    assert [one.name for one in found_in([STARTED, (5.0, saving)]).sections] == [saving]
+
+
 # --- refusals to the end --------------------------------------------------------------------------------
 
 TOO_OFTEN = (

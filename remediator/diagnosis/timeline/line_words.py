@@ -122,6 +122,13 @@ WATCHDOG = Linear(
     r"|\bstill waiting\b(?:\W{0,4}$|\W{1,4}\d|\W{1,4}(?:after|since)\b|.{0,60}\b(?:to (?:finish|end|complete|exit|return)|completion)\b)",
     needs="no still",
 )
+# That the program is told to end, or was ended, and nothing of what it then does: no time after it is this line's.
+ENDED = Linear(
+    r"\b(?:received|got|caught|handling)\W{1,3}(?:a |the )?(?:sigterm|sigint|signal:? \W?(?:sigterm|term|15))\b(?:\W{1,3}(?:15|sigterm|signal|now))?(?:\W{1,4}(?:will |now )?(?:shutting down|exiting|stopping|terminating|aborting|quitting|exit|bye|goodbye)(?: \w{1,20}){0,2})?\W*$"
+    r"|\b(?:sigterm|signal:? (?:15|term))\b (?:was )?(?:received|caught|arrived)(?:\W{1,4}(?:shutting down|exiting|stopping|terminating|aborting|quitting)(?: \w{1,20}){0,2})?\W*$"
+    r"|\bjob (?:is |was |has been )?(?:being )?cancell?ed\W*$|\bcancell?ing (?:the )?job\W*$|\b(?:deadline|time[ -]?out|timed out|time[ -]?limit)(?: exceeded| reached| hit)?\W{1,3}(?:killed|terminated)\W*$",
+    needs="sig term 15 cancel killed",
+)
 # What a line says of somebody far away, beside a part of its time: the part was spent on the way.
 FAR = Linear(
     r"\brtt\b|\bround-?trips?\b|\blatency\b|\blookups?\b|\ballers?-retours?\b",

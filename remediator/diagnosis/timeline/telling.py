@@ -1,8 +1,8 @@
 """Which lines of a log tell what is done, and which only say that it goes on.
 
-Owns the choice. A bare counter, a sign of life, a watchdog's word, a report on the machine, a chore beside the work and
-a rare complaint that held nothing up are no sections: their time is that of whatever was running. Pure; called by
-`sections`.
+Owns the choice. A bare counter, a sign of life, a watchdog's word, the news of the end, a report on the machine, a chore
+beside the work and a rare complaint that held nothing up are no sections: their time is that of whatever was running.
+Pure; called by `sections`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from remediator.diagnosis.timeline.line_words import (
     ALIVE,
     CHORE,
     DOTS,
+    ENDED,
     HEAD,
     RATE,
     UNIT_WORDS,
@@ -86,6 +87,7 @@ def _kind_of(line: LogLine, template: str) -> _Kind:
     says = (
         not is_report(line.text[:TEXT])
         and not WATCHDOG.is_in(head)
+        and not ENDED.is_in(head)
         and says_something(template)
         and not bare
     )
