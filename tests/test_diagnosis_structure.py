@@ -178,6 +178,51 @@ def test_a_program_that_is_stopped_says_where_it_stood(last):
     assert found.stood_in == ("network" if "urllib3" in last else "code")
 
 
+def _raised_in(function: str, exception: str) -> str:
+    return (
+        "Traceback (most recent call last):\n"
+        '  File "/app/main.py", line 3, in predict\n    requests.get(url)\n'
+        '  File "/usr/lib/python3.11/socket.py", line 706, in readinto\n    return self._sock.recv_into(b)\n'
+        f'  File "/app/main.py", line 40, in {function}\n    raise Stop\n{exception}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("function", "exception"),
+    [
+        ("_on_term", "TimeoutError: told to end"),
+        ("handle_sigterm", "TimeoutError: told to end"),
+        ("Trainer.on_terminate", "RuntimeError"),
+        ("handler", "TimeoutError: received SIGTERM"),
+        ("shutdown", "RuntimeError: signal 15"),
+    ],
+)
+def test_a_handler_of_sigterm_gives_way_to_the_frame_that_it_interrupted(function, exception):
+    (found,) = [
+        one for one in said(_raised_in(function, exception), entry_a_line=False) if one.raised
+    ]
+    assert found.frame.line == 3
+    assert found.stood_in == "network"
+    assert not found.traced
+
+
+@pytest.mark.parametrize(
+    ("function", "exception"),
+    [
+        ("add_term", "ValueError: bad"),
+        ("handler", "ValueError: bad"),
+        ("score", "ValueError: received SIGTERM"),
+    ],
+)
+def test_a_function_that_handles_no_sigterm_keeps_its_error(function, exception):
+    (found,) = [
+        one for one in said(_raised_in(function, exception), entry_a_line=False) if one.raised
+    ]
+    assert found.frame.line == 40
+    assert found.traced
+    assert not found.stood_in
+
+
 @pytest.mark.parametrize(
     "text",
     [

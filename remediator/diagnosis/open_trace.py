@@ -6,6 +6,8 @@ whose frames they stand in. `writer_reader` feeds it the lines. Pure.
 
 from __future__ import annotations
 
+import re
+
 from msgspec import Struct, field
 from msgspec.structs import replace
 
@@ -72,7 +74,17 @@ class LogItem(Struct, frozen=True):
 _STOPPED = late_pattern(
     r"(?:^|\.)(?:SystemExit|KeyboardInterrupt|SoftTimeLimitExceeded|TimeLimitExceeded|WorkerTimeout|GreenletExit)$"
 )
+# A handler of SIGTERM, by its name or by what it raises: its frame stands upon the one that it interrupted.
+_HANDLER = late_pattern(
+    r"(?:^|[._])(?:on|handle|sig)_?term(?:inate)?$|sigterm|term(?:inate)?_handler$",
+    re.IGNORECASE,
+)
+_ANY_HANDLER = late_pattern(r"signal|handle|interrupt|shutdown|stop|exit|quit", re.IGNORECASE)
+_TELLS_SIGTERM = late_pattern(
+    r"\bSIGTERM\b|\bsignal:? (?:15|TERM)\b|Signals\.SIGTERM", re.IGNORECASE
+)
 _CALLED = 12  # frames below the user's own call that are kept; chosen
+_HANDLED = 2  # frames: the handler's, and the one that it interrupted
 _INNERMOST = 15  # frames in which a program that is stopped shows whether it waits; chosen
 
 
@@ -99,6 +111,8 @@ class OpenTrace(Struct):
     ipython: bool = False
     nested: bool = False
     fatal: bool = False
+    asked_to_end: bool = False
+    """A handler of SIGTERM raised what ended it."""
     ignored: bool = False
     """The interpreter says that it ignored it, as it does with what a destructor raises."""
     message_goes_on: int = 0
@@ -132,6 +146,12 @@ class OpenTrace(Struct):
     def places(self) -> None:
         """Where the frames read so far stand: the user's own, and the innermost."""
         own = [one for one in self.frames if is_own(one.file) and not is_compiled(one)]
+        if self._in_handler():
+            self.asked_to_end = True
+            self.frames.pop()
+            self.sources.pop()
+            own = [one for one in own if one is not own[-1]]
+            self.called = self.sources[-1]
         # The exception that ended it speaks of its own frames; a chain's older ones are the fallback.
         if own:
             self.own = own[0] if self.fatal else own[-1]
@@ -151,6 +171,17 @@ class OpenTrace(Struct):
                 if self.called.startswith("assert "):
                     call = self.called
                 self.raised[self.newest] = replace(newest, below=below, call=call)
+
+    def _in_handler(self) -> bool:
+        """Whether the innermost frame is the handler of a SIGTERM, and the one that it interrupted is known."""
+        if self.fatal or len(self.frames) < _HANDLED or not self.raised:
+            return False
+        innermost, newest = self.frames[-1], self.raised[self.newest]
+        if not is_own(innermost.file) or is_compiled(innermost):
+            return False
+        name = innermost.function or ""
+        tells = _TELLS_SIGTERM.search(f"{newest.message} {self.sources[-1]}")
+        return bool(_HANDLER.search(name) or (tells and _ANY_HANDLER.search(name)))
 
     def links(self, *, cause: bool) -> None:
         if self.raised:
@@ -186,7 +217,9 @@ class OpenTrace(Struct):
         ]
         frame = self.own or self.deepest
         traced = frame is not None or self.padded or cut_in is not None
-        stood = self.stood_in if _STOPPED.search(newest[0].name) else ""
+        traced = traced and not self.asked_to_end  # that a handler raises is no fault of the code
+        stopped = self.asked_to_end or _STOPPED.search(newest[0].name)
+        stood = self.stood_in if stopped else ""
         last = self.last or line
         return LogItem(last, newest[0].text, tuple(newest), frame, traced, self.lead, stood, cut_in)
 
