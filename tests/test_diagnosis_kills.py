@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from remediator.cli.subject import diagnose_inputs
 from remediator.domain import Cause
+from remediator.inputs import assemble
+from remediator.inputs.documents import read_document
 from tests.case_parts import custom, of
 from tests.test_diagnosis_endings import TRACE, WITH_GPU, ended
 
@@ -79,6 +82,30 @@ def test_input_stays_to_blame_without_a_kill_or_where_its_content_is_wrong(
 def test_a_kill_at_a_limit_of_time_is_not_of_memory(rows: tuple[str, ...]) -> None:
     assert of(ended(*rows, KILLED)).verdict is not Cause.MEMORY_PRESSURE
     assert of(ended(*rows, "Killed")).verdict is not Cause.MEMORY_PRESSURE
+
+
+KILLED_IN_TIME = [
+    "deadline exceeded: killed",
+    "timeout: killed",
+    "time limit reached, killed",
+    "ERROR wall-time exceeded: killed",
+]
+
+
+@pytest.mark.parametrize("row", KILLED_IN_TIME)
+def test_a_line_that_says_that_time_was_up_is_no_kill_for_memory(row: str) -> None:
+    alone = f"starting\nstep 1 of 40\n{row}\n"
+    found = diagnose_inputs(assemble([read_document(alone.encode(), "job.log")]))
+    assert found.verdict is not Cause.MEMORY_PRESSURE
+    assert of(ended("step 1 of 40", row)).verdict is not Cause.MEMORY_PRESSURE
+    assert of(ended("step 1 of 40", row, status=137)).verdict is not Cause.MEMORY_PRESSURE
+
+
+@pytest.mark.parametrize("row", ["Killed", "step 1 of 40: killed", "Loading the model ... Killed"])
+def test_a_log_alone_that_ends_in_a_bare_kill_is_of_memory(row: str) -> None:
+    alone = f"starting\nrequests time out after 30 s\n{row}\n"
+    found = diagnose_inputs(assemble([read_document(alone.encode(), "job.log")]))
+    assert found.verdict is Cause.MEMORY_PRESSURE
 
 
 # --- last lines that are torn, and last lines that only warn ----------------------------------------

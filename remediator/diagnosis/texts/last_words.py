@@ -248,6 +248,7 @@ _STOP = Linear(
     r"|\b(?:SIGTERM|signal:? (?:15|TERM))\b.{0,20}\b(?:received|caught|arrived)\b|\btime(?:out|limit): sending (?:warning )?signal"
     r"|\b(?:wall[- ]?clock|wall[- ]?time|walltime|run[- ]?time|time)[- ]?limit\b.{0,40}\b(?:reached|exceeded|hit|expired|is up)"
     r"|\b(?:hit|reached|exceeded|past|over)\b.{0,20}\b(?:wall[- ]?clock|wall[- ]?time|run[- ]?time|time)[- ]?limit\b|\bdue to time limit\b"
+    r"|\b(?:deadline|time[ -]?out|timed out|time[ -]?limit|wall-?time)(?: (?:exceeded|reached|hit|expired))?\W{0,3} killed\W*$"
     # Documented: uWSGI's manual. At SIGTERM it reloads, unless `die-on-term` is set, and is killed later.
     r"|\b(?:brutally|gracefully) killing workers\b|\bbinary reloading uwsgi\b"
 )
