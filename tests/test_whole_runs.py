@@ -91,6 +91,14 @@ def test_what_is_refused_to_the_end_is_the_cause_whatever_the_last_words(
     assert found.verdict is cause
 
 
+def test_nothing_is_resubmitted_for_a_refusal_that_words_alone_know() -> None:
+    known = found_in([STARTED, *since(60, 30, "UNAVAILABLE: no healthy upstream, attempt {n}")])
+    assert (known.verdict, known.by_words_alone) == (Cause.TRANSIENT_BACKEND, False)
+    own = "error: the partner closed its doors for now, backing off, attempt {n}"
+    found = found_in([STARTED, *since(60, 30, own)])
+    assert (found.verdict, found.by_words_alone) == (Cause.TRANSIENT_BACKEND, True)
+
+
 @pytest.mark.parametrize("line", [line for _, line in REFUSED])
 def test_a_refusal_beside_which_the_work_goes_on_is_none(line: str) -> None:
     said = [STARTED, *every(10, "{n}000 rows sent"), *since(930, 40, line)]

@@ -106,7 +106,8 @@ def diagnose(
         verdict=verdict,
         causes=advised(ranked, signs, case.job, needs, frame),
         settled_by_error=alone is not None and alone.verdict is verdict,
-        by_words_alone=by_words is not None and verdict is by_words.cause,
+        by_words_alone=(by_words is not None and verdict is by_words.cause)
+        or _is_refused_by_words(facts, signs, verdict),
         sections=facts.timeline.sections,
         needs=needs,
         missing=_missing(case, facts, verdict),
@@ -114,6 +115,19 @@ def diagnose(
         frame=frame,
         last_lines=last_lines(case.log_lines),
         row_errors=facts.reading.rows.messages if facts.reading.rows else (),
+    )
+
+
+def _is_refused_by_words(
+    facts: CaseFeatures, signs: Sequence[WeightedEvidence], verdict: Cause
+) -> bool:
+    """Whether nothing speaks for the verdict but lines that came to the end and that the word model alone knows."""
+    refusals = facts.timeline.refusals
+    if refusals is None or not refusals.by_words or verdict is not refusals.cause:
+        return False
+    return not any(
+        sign.cause is verdict and sign.weight > 0 and sign.evidence.where != refusals.where
+        for sign in signs
     )
 
 

@@ -83,6 +83,8 @@ class Refusals(Struct, frozen=True):
     where: str
     example: str
     kinds: frozenset[str]
+    by_words: bool = False
+    """Whether the word model alone says what is refused: nothing is resubmitted for that."""
 
     def tells(self, text: str) -> bool:
         """Whether a text is one of them."""
@@ -107,9 +109,9 @@ def read_refusals(lines: Sequence[LogLine]) -> Refusals | None:
     of_causes: dict[Cause, list[float]] = defaultdict(list)
     worked = 0
     for line in late:
-        cause = causes.get(kinds.get(line.text, ""))
-        if cause is not None and line.time is not None:
-            of_causes[cause].append(line.time.timestamp())
+        refusal = causes.get(kinds.get(line.text, ""))
+        if refusal is not None and line.time is not None:
+            of_causes[refusal.cause].append(line.time.timestamp())
         elif _works(line):
             worked += 1
     cause, moments = max(of_causes.items(), key=lambda item: len(item[1]), default=(None, []))
@@ -118,16 +120,24 @@ def read_refusals(lines: Sequence[LogLine]) -> Refusals | None:
     parts = {int((moment - begin) * _SEVERAL / (last - begin + 1.0)) for moment in moments}
     if len(parts) < _SEVERAL or moments[-1] < first + (last - first) * _END:
         return None
-    return _all_of(lines, {kind for kind, one in causes.items() if one is cause}, cause)
+    named = {kind: one for kind, one in causes.items() if one.cause is cause}
+    return _all_of(lines, named, cause)
 
 
-def _causes_of(late: Sequence[LogLine], kinds: Mapping[str, str]) -> dict[str, Cause]:
+class _Refusal(Struct, frozen=True):
+    """What lines of one kind say is refused, and whether the word model alone says so."""
+
+    cause: Cause
+    by_words: bool = False
+
+
+def _causes_of(late: Sequence[LogLine], kinds: Mapping[str, str]) -> dict[str, _Refusal]:
     """What is refused by the lines of each kind that come again and again; `kinds`: of each text."""
     often = Counter(kinds[line.text] for line in late)
     latest = {kinds[line.text]: line.text for line in late}
     several = [kind for kind in latest if often[kind] >= _FEWEST_LATE][-_TEMPLATES:]
     found = {kind: _refusal_in(latest[kind]) for kind in several}
-    return {kind: cause for kind, cause in found.items() if cause is not None}
+    return {kind: one for kind, one in found.items() if one is not None}
 
 
 def _is_loud(text: str) -> bool:
@@ -139,7 +149,9 @@ def _works(line: LogLine) -> bool:
     return (is_progress(text) or span_of(line) is not None) and not complains(text)
 
 
-def _all_of(lines: Sequence[LogLine], kinds: set[str], cause: Cause) -> Refusals | None:
+def _all_of(
+    lines: Sequence[LogLine], kinds: Mapping[str, _Refusal], cause: Cause
+) -> Refusals | None:
     """The refusals of these kinds over the whole run."""
     held = [line for line in lines if template_of(line.text) in kinds]
     first, latest = held[0], held[-1]
@@ -148,10 +160,11 @@ def _all_of(lines: Sequence[LogLine], kinds: set[str], cause: Cause) -> Refusals
     seconds = (latest.time - first.time).total_seconds()
     where = latest.insert_id or "logEntries"
     example = " ".join(latest.text.split())[:_SHOWN]
-    return Refusals(cause, len(held), seconds, where, example, frozenset(kinds))
+    by_words = all(one.by_words for one in kinds.values())
+    return Refusals(cause, len(held), seconds, where, example, frozenset(kinds), by_words)
 
 
-def _refusal_in(text: str) -> Cause | None:
+def _refusal_in(text: str) -> _Refusal | None:
     """Which kind of refusal by somebody else a line tells of; None where it tells of none."""
     head = " ".join(text[:TEXT].split())
     if not _is_loud(head) or _OWN.is_in(head) or CHORE.is_in(head):
@@ -160,10 +173,12 @@ def _refusal_in(text: str) -> Cause | None:
         return None
     for cause, pattern in _PLAINLY:
         if pattern.is_in(head):
-            return cause
+            return _Refusal(cause)
     rows = [row for row in signatures_in(head, TextPlace.LOG) if row.cause is not None]
     of_others = [row for row in rows if row.cause in _BY_SIGNATURE]
-    if of_others:
-        return max(of_others, key=lambda row: row.weight).cause
+    first = max(of_others, key=lambda row: row.weight, default=None)
+    if first is not None and first.cause is not None:
+        return _Refusal(first.cause)
     by_words = guess(head, _SURE) if not rows else None
-    return by_words.cause if by_words is not None and by_words.cause in _BY_WORDS else None
+    known = by_words is not None and by_words.cause in _BY_WORDS
+    return _Refusal(by_words.cause, by_words=True) if by_words is not None and known else None
