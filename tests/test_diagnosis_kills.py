@@ -206,6 +206,15 @@ def test_a_limit_that_was_not_reached_ended_nothing(status: int, command: tuple[
     assert found.verdict is Cause.PREEMPTION
 
 
+@pytest.mark.parametrize("status", [143, 137])
+def test_a_program_that_tells_of_the_signal_met_its_commands_limit_all_the_same(
+    status: int,
+) -> None:
+    command = _limited("timeout", "-k", "30", "590", "python", "train.py")
+    found = of(ended("epoch 3 loss 0.4", "INFO received SIGTERM", status=status, **command))
+    assert found.verdict is Cause.UNKNOWN
+
+
 def test_memory_that_a_program_tells_of_outweighs_a_limit_that_was_near() -> None:
     command = _limited("timeout", "-k", "30", "590", "python", "train.py")
     found = of(ended("MemoryError: Unable to allocate 9.3 GiB", status=137, **command))

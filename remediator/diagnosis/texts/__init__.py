@@ -79,7 +79,7 @@ def read_case(case: Case) -> TextEvidence:
         reading,
         tags=tags,
         last_words=last_words(case.log_lines, case.job),
-        stop_request=stop_request(case.log_lines) or by_command,
+        stop_request=by_command or stop_request(case.log_lines),
     )
 
 

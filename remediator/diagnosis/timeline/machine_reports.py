@@ -324,11 +324,8 @@ def _in_use(text: str, vcpus: int | None) -> float | None:
     if busy_threads is not None:
         number = float(next(filter(None, busy_threads.group("used", "number", "first"))))
         of = int(next(filter(None, busy_threads.group("of", "all", "last"))))
-        return (
-            number / (vcpus or of)
-            if number <= of * _OVER and number <= (vcpus or of) * _OVER
-            else None
-        )
+        all_cpus = vcpus or of
+        return number / all_cpus if number <= min(of, all_cpus) * _OVER else None
     part = _by_other_words(text, vcpus)
     if part is not None:
         return part
